@@ -1,0 +1,1 @@
+"""What is declared: datasets, corruption suites, encoders and runs, in TOML."""

@@ -1,0 +1,44 @@
+"""Digests of bytes, files, JSON values and table columns (blake3 throughout)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+import blake3
+
+Json: TypeAlias = "bool | int | float | str | Sequence[Json] | Mapping[str, Json] | None"
+
+
+def canonical_json(value: Json) -> bytes:
+    """Return `value` as UTF-8 JSON with sorted keys and no spaces; NaN and Inf are refused.
+
+    Floats are written by `repr`, the shortest text that reads back as the same number.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
+
+
+def digest_json(value: Json) -> str:
+    """Return the hexadecimal blake3 of the canonical JSON of `value`."""
+    return digest_bytes(canonical_json(value))
+
+
+def digest_bytes(data: bytes | bytearray | memoryview) -> str:
+    """Return the hexadecimal blake3 of `data`."""
+    return blake3.blake3(data).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Return the hexadecimal blake3 of a file, read in pieces and never mapped.
+
+    A mapped file that is truncated while it is read kills the process.
+    """
+    hasher = blake3.blake3()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            hasher.update(piece)
+    return hasher.hexdigest()

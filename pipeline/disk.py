@@ -1,0 +1,106 @@
+"""Durable file operations: the only code that changes a store."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import blake3
+
+from pipeline.errors import StoreError
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+_NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV}
+
+
+class Disk:
+    """Writes that survive a power cut once the method has returned.
+
+    Tests replace single methods to record, reorder or interrupt what a store does.
+    """
+
+    def make_folder(self, path: Path) -> None:
+        """Create `path` and its parents, each entered durably in its own parent."""
+        missing = []
+        while not path.is_dir():
+            missing.append(path)
+            path = path.parent
+        for folder in reversed(missing):
+            with reported(folder), contextlib.suppress(FileExistsError):
+                folder.mkdir()
+            self.sync_folder(folder.parent)
+
+    def write(self, path: Path, pieces: Iterable[Buffer]) -> tuple[int, str]:
+        """Write a new file and fsync it; return its size in bytes and its blake3."""
+        hasher = blake3.blake3()
+        size = 0
+        with reported(path), path.open("xb") as file:
+            for piece in pieces:
+                hasher.update(piece)
+                size += file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        return size, hasher.hexdigest()
+
+    def link(self, staged: Path, final: Path) -> None:
+        """Give `staged` its final name, atomically; an existing `final` is left as it is.
+
+        Raises
+        ------
+        FileExistsError
+            If `final` exists already.
+        """
+        with reported(final):
+            try:
+                os.link(staged, final)
+            except OSError as error:
+                if error.errno not in _NO_HARD_LINKS:
+                    raise
+                if final.exists():
+                    raise FileExistsError(final) from error
+                staged.rename(final)
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Replace the content of a small mutable file atomically."""
+        staged = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
+        try:
+            self.write(staged, [data])
+            with reported(path):
+                staged.replace(path)
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
+        self.sync_folder(path.parent)
+
+    def sync_folder(self, path: Path) -> None:
+        """Make the names in a folder durable."""
+        with reported(path):
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+
+@contextlib.contextmanager
+def reported(path: Path) -> Iterator[None]:
+    """Turn what the file system refuses into one line that says where and what to do."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        advice = {
+            errno.ENOSPC: "the disk is full: free some space and run the same command again",
+            errno.EDQUOT: "your quota is used up: free some space and run the same command again",
+            errno.EROFS: "the store is read-only: choose another with --store",
+            errno.EACCES: "no permission to write here: choose another store with --store",
+        }.get(error.errno or 0, error.strerror or str(error))
+        message = f"{path}: {advice}"
+        raise StoreError(message) from error

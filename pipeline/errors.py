@@ -1,0 +1,66 @@
+"""Every error a user can meet, each with the exit code of the command that meets it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """Base of all errors raised on purpose; the message says what, where and what to do."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class UsageError(PipelineError):
+    """The request itself is wrong: an unknown name, a bad selector, an impossible option."""
+
+    exit_code = 2
+
+
+class ManifestError(UsageError):
+    """A manifest file is not valid; the message lists every fault with file and key."""
+
+
+class DataError(PipelineError):
+    """A source's content is not what its manifest says (keys, dtype, shape, counts, labels)."""
+
+
+class StoreError(PipelineError):
+    """The store cannot be read or written (read-only, full, of a newer schema)."""
+
+
+class UnitsFailedError(PipelineError):
+    """Some units failed and the others are kept."""
+
+    exit_code = 3
+
+
+class MissingInputError(PipelineError):
+    """Something this work needs has not been built, fetched or placed yet."""
+
+    exit_code = 4
+
+
+class VerificationError(PipelineError):
+    """Bytes differ from the digest that was promised for them."""
+
+    exit_code = 5
+
+
+class NonDeterminismError(VerificationError):
+    """Two writers of the same unit produced different bytes."""
+
+
+class HeldError(PipelineError):
+    """Another process holds the work and waiting was declined."""
+
+    exit_code = 75
+
+
+class InterruptedRunError(PipelineError):
+    """A person or a scheduler asked to stop."""
+
+    exit_code = 130
+
+    def __init__(self) -> None:
+        super().__init__("interrupted: what is finished is kept; the same command goes on from it")

@@ -1,0 +1,90 @@
+"""What people declare in TOML, read into validated immutable values."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import pydantic
+
+from pipeline.errors import ManifestError, UsageError
+
+
+class Declared(pydantic.BaseModel):
+    """Base of every declared value: immutable, unknown fields refused, no silent conversion."""
+
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+D = TypeVar("D", bound=Declared)
+
+
+def read_manifest(path: Path, schema: type[D]) -> D:
+    """Return the manifest in `path` as a `schema` value.
+
+    Raises
+    ------
+    ManifestError
+        With every fault of the file at once: file, key, what is wrong, the nearest known field.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        declared = tomllib.loads(text)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"{path}: cannot be read as TOML: {error}"
+        raise ManifestError(message) from error
+    try:
+        # JSON mode lets TOML arrays become tuples while every other type stays strict.
+        return schema.model_validate_json(pydantic.TypeAdapter(dict).dump_json(declared))
+    except pydantic.ValidationError as error:
+        raise ManifestError("\n".join(_faults(path, schema, error))) from error
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
+    """Return the error for an unknown `name` of a `kind`, suggesting the nearest known one."""
+    return UsageError(f"unknown {kind} {name!r}{nearest(name, known)}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `"; did you mean 'x'?"` for the nearest known name, or the known names."""
+    names = sorted(known)
+    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if matches:
+        return f"; did you mean {matches[0]!r}?"
+    return f"; known: {', '.join(names)}" if names else ""
+
+
+def _faults(path: Path, schema: type[Declared], error: pydantic.ValidationError) -> list[str]:
+    faults = []
+    for fault in error.errors(include_url=False):
+        key = ".".join(str(part) for part in fault["loc"]) or "(file)"
+        message = fault["msg"]
+        if fault["type"] == "extra_forbidden":
+            fields = _fields_at(schema, fault["loc"][:-1])
+            message = f"unknown field{nearest(str(fault['loc'][-1]), fields)}"
+        faults.append(f"{path}: {key}: {message}")
+    return faults
+
+
+def _fields_at(schema: type[Declared], location: Sequence[str | int]) -> Sequence[str]:
+    """Return the field names of the (possibly nested) model that `location` points into."""
+    model: type[pydantic.BaseModel] = schema
+    for part in location:
+        if isinstance(part, str) and part in model.model_fields:
+            inner = _model_in(model.model_fields[part].annotation)
+            model = inner or model
+    return list(model.model_fields)
+
+
+def _model_in(annotation: object) -> type[pydantic.BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return annotation
+    for argument in getattr(annotation, "__args__", ()):
+        if found := _model_in(argument):
+            return found
+    return None

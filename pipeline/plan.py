@@ -1,0 +1,145 @@
+"""What is missing: the graph of what should exist, less what the store holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from pipeline.artifact import Manifest
+from pipeline.recipe import Recipe
+from pipeline.store import Store
+from pipeline.unit import Node, Unit
+
+
+@dataclass(frozen=True)
+class Step:
+    """An artifact to build, and why."""
+
+    node: Node
+    reason: str
+    units: tuple[Unit, ...]
+    """The units that are not published yet."""
+
+    @property
+    def rows(self) -> int:
+        """Rows to be made."""
+        return sum(unit.stop - unit.start for unit in self.units)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes to be written, by estimate."""
+        return self.rows * self.node.row_bytes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Steps in an order in which every input comes before what needs it."""
+
+    steps: tuple[Step, ...]
+    sealed: int
+    """How many of the wanted artifacts exist already."""
+
+    @property
+    def units(self) -> int:
+        """Number of units to run."""
+        return sum(len(step.units) for step in self.steps)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes to be written, by estimate."""
+        return sum(step.nbytes for step in self.steps)
+
+
+def make_plan(store: Store, targets: Iterable[Node]) -> Plan:
+    """Return what must be built so that all `targets` are sealed.
+
+    Inputs are wanted only where something that needs them is missing, so raw data may be
+    deleted once everything made from it is sealed.
+
+    Raises
+    ------
+    VerificationError
+        If a wanted artifact is one that the last `verify` found damaged.
+    """
+    damaged = store.damaged()
+    steps: dict[str, Step] = {}
+    sealed: set[str] = set()
+    for target in targets:
+        for node in _unsealed(store, target, sealed, steps, damaged):
+            steps[node.recipe.key] = _step(store, node)
+    return Plan(tuple(steps.values()), len(sealed))
+
+
+def explain(store: Store, recipe: Recipe) -> list[str]:
+    """Return why a recipe has no sealed artifact: as differences to the nearest one that exists."""
+    folder = store.folder(recipe).parent
+    others = [
+        manifest
+        for manifest in store.manifests_below(folder)
+        if manifest.recipe_key != recipe.key and manifest.folder.parent == folder
+    ]
+    if not others:
+        return ["never built"]
+    nearest = min(others, key=lambda manifest: len(differences(manifest, recipe)))
+    return differences(nearest, recipe)
+
+
+def differences(manifest: Manifest, recipe: Recipe) -> list[str]:
+    """Return how `recipe` differs from the recipe of a sealed artifact."""
+    found = []
+    before = int(manifest.document["version"])
+    if before != recipe.version:
+        found.append(f"stage {recipe.stage} is version {recipe.version}, was {before}")
+    old, new = manifest.parameters, recipe.parameters
+    found += [
+        f"{name} is {_short(new.get(name))}, was {_short(old.get(name))}"
+        for name in sorted(set(old) | set(new))
+        if old.get(name) != new.get(name)
+    ]
+    inputs = manifest.document["inputs"]
+    for role, source in recipe.inputs.items():
+        if role not in inputs:
+            found.append(f"input {role} is new")
+        elif inputs[role]["recipe_key"] != source.key:
+            found.append(f"input {role} ({source.label}) has changed")
+    found.extend(f"input {role} is gone" for role in inputs if role not in recipe.inputs)
+    return found or ["its record is gone"]
+
+
+def _unsealed(
+    store: Store,
+    target: Node,
+    sealed: set[str],
+    steps: dict[str, Step],
+    damaged: dict[str, list[str]],
+) -> Iterator[Node]:
+    """Yield the unsealed nodes below and including `target`, inputs first."""
+    key = target.recipe.key
+    if key in sealed or key in steps:
+        return
+    manifest = store.sealed(target.recipe)
+    if manifest is not None:
+        if manifest.identity in damaged:
+            store.require_undamaged(manifest)
+        sealed.add(key)
+        return
+    for source in target.inputs.values():
+        for node in _unsealed(store, source, sealed, steps, damaged):
+            if node.recipe.key not in steps:
+                yield node
+    yield target
+
+
+def _step(store: Store, node: Node) -> Step:
+    records = store.records(node.recipe)
+    units = tuple(unit for unit in node.units if unit.shard not in records)
+    if records:
+        reason = f"partial: {len(records)} of {node.shards} shards are published"
+    else:
+        reason = "; ".join(explain(store, node.recipe))
+    return Step(node, reason, units)
+
+
+def _short(value: object, length: int = 60) -> str:
+    text = repr(value)
+    return text if len(text) <= length else text[: length - 1] + "…"

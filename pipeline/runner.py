@@ -1,0 +1,234 @@
+"""Runs the units of a plan in a pool of threads and seals what is complete."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+
+from pipeline.errors import HeldError, PipelineError, StoreError, UnitsFailedError
+from pipeline.events import (
+    ArtifactSealed,
+    Event,
+    Listener,
+    RunFinished,
+    RunStarted,
+    UnitFailed,
+    UnitFinished,
+    UnitHeld,
+)
+from pipeline.plan import Plan, Step
+from pipeline.seal import seal
+from pipeline.store import Store
+from pipeline.unit import Node, Unit, UnitWriter
+
+_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A unit that could not be made, and why."""
+
+    unit: Unit
+    error: Exception
+
+
+@dataclass
+class Outcome:
+    """What a run did."""
+
+    done: int = 0
+    """Units made, or found made by another process."""
+    failures: list[Failure] = field(default_factory=list)
+    blocked: list[Step] = field(default_factory=list)
+    """Steps not begun because an input of theirs failed."""
+
+    def raise_failures(self) -> None:
+        """Raise one error that tells every distinct failure, if there is any."""
+        if not self.failures:
+            return
+        messages = list(dict.fromkeys(str(failure.error) for failure in self.failures))
+        if self.blocked:
+            messages.append(f"not begun for want of these: {len(self.blocked)} artifacts")
+        message = "\n".join(messages)
+        kinds = {type(failure.error) for failure in self.failures}
+        if self.done == 0 and len(kinds) == 1:
+            raise kinds.pop()(message)
+        if self.done == 0:
+            raise PipelineError(message)
+        raise UnitsFailedError(message)
+
+
+def run(
+    store: Store,
+    plan: Plan,
+    *,
+    workers: int,
+    listeners: Sequence[Listener] = (),
+    wait_for_others: bool = True,
+) -> Outcome:
+    """Build what a plan lists.
+
+    A unit that fails leaves the others running; what needs it is not begun. Units that another
+    process holds are left for the end and waited for.
+
+    Raises
+    ------
+    HeldError
+        If another process holds units and `wait_for_others` is false.
+    InterruptedRunError
+        When asked to stop, after the running units have been published.
+    """
+    if not plan.steps:
+        return Outcome()
+    with store.writing():
+        return _Run(store, plan, workers, listeners, wait_for_others=wait_for_others).execute()
+
+
+class _Run:
+    """The state of one run; everything but `_build` happens in the calling thread."""
+
+    def __init__(
+        self,
+        store: Store,
+        plan: Plan,
+        workers: int,
+        listeners: Sequence[Listener],
+        *,
+        wait_for_others: bool,
+    ) -> None:
+        self._store = store
+        self._workers = workers
+        self._listeners = listeners
+        self._wait_for_others = wait_for_others
+        self._steps = {step.node.recipe.key: step for step in plan.steps}
+        self._missing = {
+            key: {source.key for source in step.node.recipe.inputs.values()} & set(self._steps)
+            for key, step in self._steps.items()
+        }
+        # An artifact whose shards are all published is sealed by looking at one of them again.
+        self._units = {key: s.units or s.node.units[:1] for key, s in self._steps.items()}
+        self._remaining = {key: len(units) for key, units in self._units.items()}
+        self._queue: deque[Unit] = deque()
+        self._held: list[Unit] = []
+        self._running: dict[Future[float], Unit] = {}
+        self._outcome = Outcome()
+        self._started = time.perf_counter()
+        self._tell(RunStarted(plan.units, plan.nbytes, workers))
+
+    def execute(self) -> Outcome:
+        for key in [key for key, missing in self._missing.items() if not missing]:
+            self._begin(key)
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="unit") as pool:
+            try:
+                while self._queue or self._running or self._held:
+                    self._submit(pool)
+                    self._collect()
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+        self._outcome.blocked = [self._steps[key] for key in self._missing]
+        seconds = round(time.perf_counter() - self._started, 3)
+        self._tell(RunFinished(self._outcome.done, len(self._outcome.failures), seconds))
+        return self._outcome
+
+    def _begin(self, key: str) -> None:
+        """Take up a step whose inputs are all sealed."""
+        del self._missing[key]
+        node = self._steps[key].node
+        if self._store.adopt_equivalent(node.recipe) is not None:
+            self._sealed(node, alias=True)
+        else:
+            self._queue.extend(self._units[key])
+
+    def _sealed(self, node: Node, *, alias: bool = False) -> None:
+        """Tell that an artifact exists and begin what waited for it alone."""
+        key = node.recipe.key
+        digest = self._store.artifact(node.recipe).manifest.content_digest
+        self._tell(ArtifactSealed(node.recipe.label, key, digest, alias))
+        for other, missing in list(self._missing.items()):
+            missing.discard(key)
+            if not missing and other in self._missing:
+                self._begin(other)
+
+    def _submit(self, pool: ThreadPoolExecutor) -> None:
+        """Keep the pool busy; units of a stage that is not parallel run one at a time."""
+        alone = any(not unit.node.stage.parallel for unit in self._running.values())
+        waiting = []
+        while self._queue and len(self._running) < self._workers:
+            unit = self._queue.popleft()
+            if unit.node.stage.parallel or not alone:
+                alone = alone or not unit.node.stage.parallel
+                self._running[pool.submit(self._build, unit)] = unit
+            else:
+                waiting.append(unit)
+        self._queue.extendleft(reversed(waiting))
+
+    def _collect(self) -> None:
+        if not self._running:
+            self._look_again()
+            return
+        done, _ = wait(self._running, return_when=FIRST_COMPLETED)
+        for future in done:
+            self._finish(self._running.pop(future), future)
+
+    def _look_again(self) -> None:
+        """Turn to the units that others hold, once there is nothing else to do."""
+        if self._held and not self._wait_for_others:
+            label = self._held[0].recipe.label
+            message = f"{len(self._held)} units are being built by another process ({label}, …)"
+            raise HeldError(message)
+        if self._held:
+            time.sleep(_POLL_SECONDS)
+            self._queue.extend(self._held)
+            self._held.clear()
+
+    def _finish(self, unit: Unit, future: Future[float]) -> None:
+        label, node = unit.recipe.label, unit.node
+        try:
+            seconds = future.result()
+        except HeldError:
+            self._held.append(unit)
+            self._tell(UnitHeld(label, unit.shard))
+            return
+        except Exception as error:  # noqa: BLE001
+            self._outcome.failures.append(Failure(unit, _told(error, label)))
+            trace = "".join(traceback.format_exception(error))
+            self._tell(UnitFailed(label, unit.shard, str(error), trace))
+            return
+        self._outcome.done += 1
+        rows = unit.stop - unit.start
+        self._tell(UnitFinished(label, unit.shard, rows, rows * node.row_bytes, seconds))
+        self._remaining[unit.recipe.key] -= 1
+        if not self._remaining[unit.recipe.key] and self._store.sealed(unit.recipe) is not None:
+            self._sealed(node)
+
+    def _build(self, unit: Unit) -> float:
+        """Make, publish and perhaps seal one unit; runs in a thread of the pool."""
+        started = time.perf_counter()
+        store, recipe = self._store, unit.recipe
+        with store.lease(recipe, unit.shard):
+            if unit.shard not in store.records(recipe):
+                inputs = {role: store.artifact(source) for role, source in recipe.inputs.items()}
+                with store.staging() as staging:
+                    writer = UnitWriter(store, unit, staging)
+                    unit.node.stage.run(unit, inputs, writer)
+                    writer.commit()
+        seal(store, unit.node)
+        return time.perf_counter() - started
+
+    def _tell(self, event: Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+
+def _told(error: Exception, label: str) -> Exception:
+    """Return an error whose message names the artifact."""
+    if isinstance(error, (StoreError, MemoryError)):
+        return error
+    if isinstance(error, PipelineError):
+        return type(error)(f"{label}: {error}")
+    return PipelineError(f"{label}: unexpected {type(error).__name__}: {error}")

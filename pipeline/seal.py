@@ -1,0 +1,155 @@
+"""Sealing: when all shards of an artifact are published, its manifest makes it exist."""
+
+from __future__ import annotations
+
+import contextlib
+import platform
+import shutil
+import socket
+import subprocess
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from pipeline.artifact import (
+    INDEX,
+    MANIFEST,
+    RECORDS,
+    SCHEMA,
+    Manifest,
+    index_name,
+    record_name,
+    require_schema,
+    specs_of,
+)
+from pipeline.digest import digest_bytes
+from pipeline.documents import Document, read_document, seal_document
+from pipeline.errors import DataError
+from pipeline.shards import array_metadata
+from pipeline.store import Store, remove_tree
+from pipeline.tables import content_digest, read_table
+from pipeline.unit import RECORD_SCHEMA, Node
+
+
+def seal(store: Store, node: Node) -> Manifest | None:
+    """Seal an artifact if all its shards are published; idempotent, by any worker.
+
+    Returns
+    -------
+    The manifest, or None while shards are missing.
+    """
+    folder = store.folder(node.recipe)
+    if len(store.records(node.recipe)) < node.shards:
+        return None
+    found = store.sealed(node.recipe)
+    if found is not None:
+        return found
+    records = []
+    for shard in range(node.shards):
+        path = folder / RECORDS / record_name(shard)
+        record = read_document(path)
+        require_schema(record, RECORD_SCHEMA, path)
+        records.append(record)
+    document = _manifest(store, node, records)
+    with store.staging() as staging:
+        for name, data in _array_files(node, records).items():
+            _publish(store, staging / "metadata.part", folder / name, data)
+        _publish(store, staging / "manifest.part", folder / MANIFEST, seal_document(document))
+    return store.sealed(node.recipe)
+
+
+def _manifest(store: Store, node: Node, records: list[Document]) -> Document:
+    recipe = node.recipe
+    folder = store.folder(recipe)
+    arrays = records[0]["arrays"]
+    if any(record["arrays"] != arrays for record in records):
+        message = f"{recipe.label}: its shards hold items of different types"
+        raise DataError(message)
+    parts = [read_table(folder / INDEX / index_name(shard)) for shard in range(node.shards)]
+    inputs = {role: store.artifact(source).manifest for role, source in recipe.inputs.items()}
+    digests = {role: manifest.content_digest for role, manifest in inputs.items()}
+    attributes = dict(node.attributes)
+    for record in records:
+        attributes.update(record["attributes"])
+    return {
+        "schema": SCHEMA,
+        "stage": recipe.stage,
+        "name": recipe.name,
+        "version": recipe.version,
+        "parameters": recipe.parameters,
+        "inputs": {
+            role: {
+                "stage": manifest.stage,
+                "name": manifest.name,
+                "recipe_key": recipe.inputs[role].key,
+                "content_digest": manifest.content_digest,
+            }
+            for role, manifest in inputs.items()
+        },
+        "recipe_key": recipe.key,
+        "content_key": recipe.content_key(digests),
+        "content_digest": content_digest(pa.concat_tables(parts), specs_of(records[0])),
+        "rows": sum(record["rows"] for record in records),
+        "arrays": arrays,
+        "files": {
+            path: {"bytes": len(data), "blake3": digest_bytes(data)}
+            for path, data in _array_files(node, records).items()
+        },
+        "shards": [{"rows": record["rows"], "files": record["files"]} for record in records],
+        "attributes": attributes,
+        "provenance": {
+            **_environment(),
+            "seconds": round(sum(record["seconds"] for record in records), 4),
+        },
+    }
+
+
+def _array_files(node: Node, records: list[Document]) -> dict[str, bytes]:
+    rows = sum(record["rows"] for record in records)
+    return {
+        f"{name}/zarr.json": array_metadata(spec, rows, node.slots)
+        for name, spec in specs_of(records[0]).items()
+    }
+
+
+@lru_cache(maxsize=1)
+def _environment() -> dict[str, Any]:
+    packages = ("medshards", "numpy", "numba", "opencv-python", "pillow", "pyarrow", "torch")
+    return {
+        "host": socket.gethostname(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "packages": {name: version for name in packages if (version := _version(name))},
+        "git_commit": _git_commit(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_commit() -> str | None:
+    """Return the commit of the checkout this code runs from; None where it is installed."""
+    folder = Path(__file__).resolve().parents[1]
+    git = shutil.which("git")
+    if git is None or not (folder / ".git").exists():
+        return None
+    command = [git, "-C", str(folder), "rev-parse", "HEAD"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    return answer.stdout.strip() or None
+
+
+def _publish(store: Store, staged: Path, final: Path, data: bytes) -> None:
+    store.disk.write(staged, [data])
+    store.disk.make_folder(final.parent)
+    # An existing file was written meanwhile by another worker sealing the same records.
+    with contextlib.suppress(FileExistsError):
+        store.disk.link(staged, final)
+    store.disk.sync_folder(final.parent)
+    remove_tree(staged)

@@ -1,0 +1,241 @@
+"""Arrays of equal items on disk: Zarr v3, one inner chunk an item, whole shards, memory-mapped.
+
+A shard file is the Zarr sharding codec's own layout: for each item its raw bytes and their
+crc32c, then for each slot its offset and length (2**64-1 in the slots past the last item), then
+the crc32c of that index. It is assembled in one reused buffer and written in one call, because
+zarr-python writes such shards at about a tenth of what the disk takes; `zarr.open` reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import google_crc32c
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from pipeline.digest import Json
+from pipeline.errors import VerificationError
+
+if TYPE_CHECKING:
+    from types import EllipsisType
+
+CRC_BYTES = 4
+SLOT_BYTES = 16
+EMPTY_SLOT = 2**64 - 1
+TARGET_BYTES = 96 << 20
+"""Size aimed at for one shard; larger ones lose more at an interruption, smaller ones files."""
+
+_AXES = {1: ("feature",), 2: ("y", "x"), 3: ("y", "x", "channel")}
+
+
+@dataclass(frozen=True, slots=True)
+class ItemSpec:
+    """Type of the items of an array: each has the same `shape` and `dtype`."""
+
+    dtype: str
+    """NumPy name of the item type, for example ``uint8`` or ``float32``."""
+    shape: tuple[int, ...]
+    """Shape of one item, for example ``(224, 224, 3)``."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of one item."""
+        return np.dtype(self.dtype).itemsize * math.prod(self.shape)
+
+    @property
+    def slot(self) -> int:
+        """Bytes from one item to the next within a shard."""
+        return self.nbytes + CRC_BYTES
+
+    def items(self, buffer: NDArray[np.uint8], rows: int) -> NDArray[Any]:
+        """Return a view of the first `rows` items in the bytes of a shard."""
+        strides = np.empty(self.shape, self.dtype).strides
+        return np.ndarray((rows, *self.shape), self.dtype, buffer.data, 0, (self.slot, *strides))
+
+
+def rows_per_shard(item_bytes: int, rows: int) -> int:
+    """Return how many items go into one shard; depends on sizes only, never on workers."""
+    return max(1, min(rows, TARGET_BYTES // max(1, item_bytes)))
+
+
+class ShardBuffer:
+    """Memory in which one shard after another is assembled."""
+
+    def __init__(self, spec: ItemSpec, slots: int) -> None:
+        self.spec = spec
+        self.slots = slots
+        self._bytes = np.empty(slots * (spec.slot + SLOT_BYTES) + CRC_BYTES, np.uint8)
+
+    def items(self, rows: int) -> NDArray[Any]:
+        """Return the `rows` items to fill, shape ``(rows, *item shape)``."""
+        return self.spec.items(self._bytes, rows)
+
+    def finish(self, rows: int) -> memoryview:
+        """Add checksums and index for the first `rows` items; return the bytes of the shard."""
+        spec = self.spec
+        payload = rows * spec.slot
+        slots = self._bytes[:payload].reshape(rows, spec.slot)
+        for slot in slots:
+            slot[spec.nbytes :] = _crc(slot[: spec.nbytes])
+        index = np.full((self.slots, 2), EMPTY_SLOT, "<u8")
+        index[:rows, 0] = np.arange(rows, dtype="<u8") * np.uint64(spec.slot)
+        index[:rows, 1] = spec.slot
+        raw = index.reshape(-1).view(np.uint8)
+        end = payload + raw.size
+        self._bytes[payload:end] = raw
+        self._bytes[end : end + CRC_BYTES] = _crc(raw)
+        return self._bytes[: end + CRC_BYTES].data
+
+
+def shard_name(spec: ItemSpec, shard: int) -> str:
+    """Return the file name of a shard below its array's folder (Zarr chunk key, "." between)."""
+    return ".".join(["c", str(shard), *["0"] * len(spec.shape)])
+
+
+def array_metadata(spec: ItemSpec, rows: int, slots: int) -> bytes:
+    """Return the ``zarr.json`` of an array of `rows` items in shards of `slots`."""
+    inner: list[dict[str, Json]] = [
+        {"name": "bytes", "configuration": {"endian": "little"}},
+        {"name": "crc32c"},
+    ]
+    axes = _AXES.get(len(spec.shape), tuple(f"axis_{i}" for i in range(len(spec.shape))))
+    metadata: dict[str, Any] = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": [rows, *spec.shape],
+        "data_type": spec.dtype,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [slots, *spec.shape]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+        "fill_value": 0,
+        "codecs": [
+            {
+                "name": "sharding_indexed",
+                "configuration": {
+                    "chunk_shape": [1, *spec.shape],
+                    "codecs": inner,
+                    "index_codecs": inner,
+                    "index_location": "end",
+                },
+            }
+        ],
+        "dimension_names": ["sample", *axes],
+        "attributes": {},
+    }
+    return (json.dumps(metadata, indent=1) + "\n").encode()
+
+
+class ShardedArray:
+    """A read-only array of items over memory-mapped shards.
+
+    Indexing by an integer, a slice, a list or an integer array along the first axis returns a
+    new NumPy array; `rows` gives a view without copying where the rows lie in one shard.
+    """
+
+    def __init__(self, folder: Path, spec: ItemSpec, shard_rows: tuple[int, ...]) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._starts = np.concatenate([[0], np.cumsum(shard_rows)]).astype(np.int64)
+        self._shards: dict[int, NDArray[Any]] = {}
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(items, *item shape)``."""
+        return (len(self), *self._spec.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the items."""
+        return np.dtype(self._spec.dtype)
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_shards": {}}
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (self[row] for row in range(len(self)))
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.array(self[:], dtype=dtype)
+
+    def __getitem__(
+        self, key: int | slice | EllipsisType | list[int] | NDArray[np.integer[Any]]
+    ) -> NDArray[Any]:
+        if isinstance(key, (int, np.integer)):
+            row = operator.index(key)
+            if not -len(self) <= row < len(self):
+                message = f"row {row} of an array with {len(self)}"
+                raise IndexError(message)
+            shard, offset = self._locate(row % len(self))
+            return np.array(self._shard(shard)[offset])
+        if key is Ellipsis:
+            key = slice(None)
+        if isinstance(key, slice):
+            start, stop, step = key.indices(len(self))
+            if step == 1:
+                return self.rows(start, max(start, stop)).copy()
+            key = np.arange(start, stop, step)
+        rows = np.asarray(key)
+        if rows.dtype == bool:
+            rows = np.flatnonzero(rows)
+        return self._gather(rows)
+
+    def rows(self, start: int, stop: int) -> NDArray[Any]:
+        """Return items `start` to `stop`, as a view where they lie in one shard."""
+        if start >= stop:
+            return np.empty((0, *self._spec.shape), self.dtype)
+        first, offset = self._locate(start)
+        if stop <= self._starts[first + 1]:
+            return self._shard(first)[offset : offset + stop - start]
+        return self._gather(np.arange(start, stop))
+
+    def _gather(self, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        items = np.empty((len(rows), *self._spec.shape), self.dtype)
+        for position, row in enumerate(rows):
+            items[position] = self[int(row)]
+        return items
+
+    def _locate(self, row: int) -> tuple[int, int]:
+        shard = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return shard, row - int(self._starts[shard])
+
+    def _shard(self, shard: int) -> NDArray[Any]:
+        if shard not in self._shards:
+            rows = int(self._starts[shard + 1] - self._starts[shard])
+            self._shards[shard] = self._map(self._folder / shard_name(self._spec, shard), rows)
+        return self._shards[shard]
+
+    def _map(self, path: Path, rows: int) -> NDArray[Any]:
+        # A map of a file shorter than believed kills the process, so its size is checked first.
+        slots = int(self._starts[1])
+        expected = rows * self._spec.slot + slots * SLOT_BYTES + CRC_BYTES
+        size = path.stat().st_size
+        if size != expected:
+            message = f"{path}: {size} bytes instead of {expected}: run `pipeline verify`"
+            raise VerificationError(message)
+        mapped = np.memmap(path, np.uint8, mode="r")
+        items = self._spec.items(mapped, rows)
+        items.flags.writeable = False
+        return items
+
+
+def missing_items(path: Path, spec: ItemSpec, slots: int, rows: int) -> list[int]:
+    """Return which of the first `rows` items a shard's index says are absent or misplaced."""
+    raw = np.fromfile(path, np.uint8)[-(slots * SLOT_BYTES + CRC_BYTES) : -CRC_BYTES]
+    if raw.size != slots * SLOT_BYTES:
+        return list(range(rows))
+    index = raw.view("<u8").reshape(slots, 2)[:rows]
+    right = np.arange(rows, dtype="<u8") * np.uint64(spec.slot)
+    return [int(row) for row in np.flatnonzero((index[:, 0] != right) | (index[:, 1] != spec.slot))]
+
+
+def _crc(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.array([google_crc32c.value(data)], "<u4").view(np.uint8)

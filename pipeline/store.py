@@ -1,0 +1,338 @@
+"""A store: sealed artifacts by recipe key, in folders that a person can read."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from pipeline.artifact import ALIAS, MANIFEST, RECORDS, Artifact, Manifest, require_schema
+from pipeline.digest import Json, digest_json
+from pipeline.disk import Disk, reported
+from pipeline.documents import read_document, seal_document
+from pipeline.errors import HeldError, MissingInputError, UsageError, VerificationError
+from pipeline.recipe import Recipe
+
+SCHEMA = "medshards/store/1"
+ALIAS_SCHEMA = "medshards/alias/1"
+VERIFICATION_SCHEMA = "medshards/verification/1"
+STORE_FILE = "store.json"
+SOURCES_FILE = "sources.toml"
+VERIFICATION_FILE = "verification.json"
+STAGING = "staging"
+LEASES = "leases"
+DOWNLOADS = "downloads"
+OWNER = ".owner"
+
+
+class Store:
+    """A folder of artifacts.
+
+    Reading never creates or changes anything; the folder need not exist until the first write.
+    """
+
+    def __init__(self, root: Path, disk: Disk | None = None) -> None:
+        self.root = root
+        self.disk = disk or Disk()
+        self._sealed: dict[str, Manifest] = {}
+        self._session: Path | None = None
+        self._damaged: dict[str, list[str]] | None = None
+
+    @classmethod
+    def open(cls, root: Path) -> Store:
+        """Return the store at `root`.
+
+        Raises
+        ------
+        StoreError
+            If a newer version of this program wrote it.
+        VerificationError
+            If its own file was changed.
+        UsageError
+            If `root` is a file.
+        """
+        if root.exists() and not root.is_dir():
+            message = f"{root}: a store is a folder, and this is a file"
+            raise UsageError(message)
+        store = cls(root)
+        store.check_schema()
+        return store
+
+    def check_schema(self) -> None:
+        """Refuse a store whose own file is of another schema or was changed."""
+        path = self.root / STORE_FILE
+        if path.exists():
+            require_schema(read_document(path), SCHEMA, path)
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Make the store exist and keep a staging folder in it for as long as writing lasts.
+
+        What killed writers left in staging is swept first.
+        """
+        self.disk.make_folder(self.root / STAGING)
+        self.disk.make_folder(self.root / LEASES)
+        session = self.root / STAGING / f"{os.getpid()}-{os.urandom(6).hex()}"
+        owner = FileLock(session.with_suffix(OWNER), thread_local=False)
+        with reported(self.root):
+            with FileLock(self.root / LEASES / "prepare.lock", thread_local=False):
+                if not (self.root / STORE_FILE).exists():
+                    self.disk.replace(self.root / STORE_FILE, seal_document({"schema": SCHEMA}))
+                for orphan in self.orphans():
+                    remove_tree(orphan)
+                owner.acquire()
+            self.disk.make_folder(session)
+        self._session = session
+        try:
+            yield
+        finally:
+            self._session = None
+            remove_tree(session)
+            remove_tree(Path(owner.lock_file))
+            owner.release()
+
+    def folder(self, recipe: Recipe) -> Path:
+        """Return where the artifact of a recipe lies: ``<stage>/<name>/<recipe key>``."""
+        return self.root / recipe.stage / recipe.name / recipe.key
+
+    def sealed(self, recipe: Recipe) -> Manifest | None:
+        """Return the manifest of a recipe's artifact, or None where it is not sealed."""
+        if recipe.key not in self._sealed:
+            folder = self.folder(recipe)
+            with contextlib.suppress(FileNotFoundError):
+                alias = read_document(folder / ALIAS)
+                require_schema(alias, ALIAS_SCHEMA, folder / ALIAS)
+                folder = folder.with_name(alias["recipe_key"])
+            try:
+                self._sealed[recipe.key] = Manifest.read(folder)
+            except FileNotFoundError:
+                return None
+        return self._sealed[recipe.key]
+
+    def artifact(self, recipe: Recipe) -> Artifact:
+        """Return the reader of a recipe's artifact.
+
+        Raises
+        ------
+        MissingInputError
+            If it is not sealed.
+        VerificationError
+            If the last `verify` found it damaged.
+        """
+        manifest = self.sealed(recipe)
+        if manifest is None:
+            message = f"{recipe.label} is not built yet"
+            raise MissingInputError(message)
+        self.require_undamaged(manifest)
+        return Artifact(manifest)
+
+    def adopt_equivalent(self, recipe: Recipe) -> Manifest | None:
+        """Seal `recipe` by an alias of an artifact with equal content key, if there is one.
+
+        So a raised version upstream that changed no bytes rebuilds nothing downstream.
+        """
+        inputs = {role: self.sealed(source) for role, source in recipe.inputs.items()}
+        digests = {role: found.content_digest for role, found in inputs.items() if found}
+        if not recipe.inputs or len(digests) < len(inputs):
+            return None
+        content_key = recipe.content_key(digests)
+        folder = self.folder(recipe)
+        for manifest in self.manifests_below(folder.parent):
+            if manifest.content_key == content_key and manifest.recipe_key != recipe.key:
+                alias = {"schema": ALIAS_SCHEMA, "recipe_key": manifest.recipe_key}
+                self.disk.make_folder(folder)
+                self.disk.replace(folder / ALIAS, seal_document(alias))
+                return self.sealed(recipe)
+        return None
+
+    def records(self, recipe: Recipe) -> set[int]:
+        """Return the numbers of the shards of a recipe that are published."""
+        folder = self.folder(recipe) / RECORDS
+        if not folder.is_dir():
+            return set()
+        return {int(path.stem) for path in folder.glob("*.json")}
+
+    def manifests(self) -> Iterator[Manifest]:
+        """Yield the manifest of every sealed artifact, ordered by stage and name."""
+        return self.manifests_below(self.root)
+
+    def unsealed(self) -> Iterator[tuple[str, str, str]]:
+        """Yield (stage, name, recipe key) of artifacts that are begun and not sealed."""
+        for folder in self.artifact_folders():
+            if not (folder / MANIFEST).exists() and not (folder / ALIAS).exists():
+                stage, *parts, key = folder.relative_to(self.root).parts
+                yield stage, "/".join(parts), key
+
+    def aliases(self) -> Iterator[Path]:
+        """Yield the alias files."""
+        for folder in self.artifact_folders():
+            if (folder / ALIAS).exists():
+                yield folder / ALIAS
+
+    @contextlib.contextmanager
+    def lease(self, recipe: Recipe, shard: int) -> Iterator[None]:
+        """Hold one unit of work, so that others need not do it too.
+
+        Correctness never depends on it: two holders would only do the same work twice.
+
+        Raises
+        ------
+        HeldError
+            If another process holds the unit.
+        """
+        path = self.root / LEASES / f"{recipe.key}-{shard}.lock"
+        lock = FileLock(path, thread_local=False)
+        try:
+            with reported(path):
+                lock.acquire(blocking=False)
+        except Timeout:
+            message = f"{recipe.label} shard {shard} is being built by another process"
+            raise HeldError(message) from None
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
+            lock.release()
+
+    @contextlib.contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Yield a fresh folder to stage files in; it is gone afterwards."""
+        if self._session is None:
+            message = "a store is written inside `with store.writing()`"
+            raise RuntimeError(message)
+        folder = self._session / os.urandom(6).hex()
+        self.disk.make_folder(folder)
+        try:
+            yield folder
+        finally:
+            remove_tree(folder)
+
+    def orphans(self) -> list[Path]:
+        """Return what lies in staging and has no living owner."""
+        folder = self.root / STAGING
+        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        return [path for path in found if not _is_owned(path.with_suffix(OWNER))]
+
+    def pins(self) -> dict[str, dict[str, str]]:
+        """Return the digests pinned at a first use: ``{table: {name: digest}}``.
+
+        Raises
+        ------
+        VerificationError
+            If the file was changed by other means than this program.
+        """
+        path = self.root / SOURCES_FILE
+        if not path.exists():
+            return {}
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            checksum = document.pop("checksum", None)
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+            checksum, document = None, {}
+        if checksum != digest_json(document) or _pins_bytes(document) != path.read_bytes():
+            message = f"{path}: its checksum does not match: the file was changed or cut short"
+            raise VerificationError(message)
+        return document
+
+    def pin(self, table: str, name: str, digest: str) -> None:
+        """Remember a digest that nobody publishes, from its first use on."""
+        self.disk.make_folder(self.root / LEASES)
+        with reported(self.root), FileLock(self.root / LEASES / "sources.lock"):
+            pins = self.pins()
+            if pins.get(table, {}).get(name) != digest:
+                pins.setdefault(table, {})[name] = digest
+                self.disk.replace(self.root / SOURCES_FILE, _pins_bytes(pins))
+
+    def damaged(self) -> dict[str, list[str]]:
+        """Return what the last `verify` found: ``{manifest identity: problem kinds}``."""
+        if self._damaged is None:
+            path = self.root / VERIFICATION_FILE
+            document: dict[str, Any] = {"schema": VERIFICATION_SCHEMA, "damaged": {}}
+            if path.exists():
+                document = read_document(path)
+                require_schema(document, VERIFICATION_SCHEMA, path)
+            self._damaged = dict(document["damaged"])
+        return self._damaged
+
+    def record_damaged(self, damaged: dict[str, list[str]]) -> None:
+        """Remember what `verify` found, in place of what it found before."""
+        document: dict[str, Json] = {"schema": VERIFICATION_SCHEMA, "damaged": damaged}
+        self.disk.replace(self.root / VERIFICATION_FILE, seal_document(document))
+        self._damaged = damaged
+
+    def require_undamaged(self, manifest: Manifest) -> None:
+        """Refuse an artifact that the last `verify` found damaged."""
+        if manifest.identity in self.damaged():
+            message = (
+                f"{manifest.label} is damaged (last `pipeline verify`): "
+                f"remove {manifest.folder} and build it again"
+            )
+            raise VerificationError(message)
+
+    def manifests_below(self, folder: Path) -> Iterator[Manifest]:
+        """Yield the manifests of the sealed artifacts in a folder of the store."""
+        for artifact in self.artifact_folders(folder):
+            with contextlib.suppress(FileNotFoundError):
+                yield Manifest.read(artifact)
+
+    def artifact_folders(self, below: Path | None = None) -> Iterator[Path]:
+        """Yield the folder of every artifact, sealed or begun, ordered by stage and name."""
+        folder = below or self.root
+        for path in _subfolders(folder):
+            if folder == self.root and path.name in {STAGING, LEASES, DOWNLOADS}:
+                continue
+            if is_recipe_key(path.name):
+                yield path
+            else:
+                yield from self.artifact_folders(path)
+
+
+def is_recipe_key(name: str) -> bool:
+    """Tell whether a folder name is a recipe key (64 hexadecimal digits)."""
+    return len(name) == 64 and set(name) <= set("0123456789abcdef")
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a staged file, or a staging folder and all in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _subfolders(folder: Path) -> Iterator[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+    except FileNotFoundError:
+        return
+    for name in names:
+        yield folder / name
+
+
+def _is_owned(owner: Path) -> bool:
+    if not owner.exists():
+        return False
+    lock = FileLock(owner, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return True
+    except OSError as error:
+        return error.errno != errno.EROFS
+    lock.release()
+    return False
+
+
+def _pins_bytes(pins: dict[str, Any]) -> bytes:
+    import tomli_w  # needed by writers alone
+
+    note = "# Digests that nobody publishes, pinned at their first use. Written by medshards.\n"
+    return (note + tomli_w.dumps({"checksum": digest_json(pins), **pins})).encode()

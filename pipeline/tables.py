@@ -1,0 +1,90 @@
+"""Parquet tables whose every column states a unit and a meaning."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import blake3
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from pipeline.digest import Json, digest_json
+from pipeline.shards import ItemSpec
+
+DIGEST_TYPE = pa.binary(32)
+"""Arrow type of a blake3 column."""
+
+
+def column(name: str, kind: pa.DataType, unit: str, meaning: str) -> pa.Field:
+    """Return a column that states its `unit` ("1" for a pure number, "" for text) and meaning."""
+    return pa.field(name, kind, metadata={"unit": unit, "meaning": meaning})
+
+
+def digest_column_name(array: str) -> str:
+    """Return the name of the index column that holds the digests of an array's items."""
+    return f"{array}_blake3"
+
+
+def encode_table(table: pa.Table) -> memoryview:
+    """Return `table` as Parquet bytes, the same for the same table and pyarrow version."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_statistics=False)
+    return memoryview(sink.getvalue())
+
+
+def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
+    """Return a Parquet file as a table; the file is read, never mapped."""
+    with path.open("rb") as file:
+        return pq.read_table(file, columns=columns)
+
+
+def content_digest(table: pa.Table, arrays: dict[str, ItemSpec]) -> str:
+    """Return the digest of an artifact's logical content.
+
+    It covers the item types of the arrays and every value of the index in canonical form, the
+    items' own digests among them; it does not change with shard size, codec or library version.
+    """
+    columns = [
+        [name, str(table.schema.field(name).type), _digest_values(table[name])]
+        for name in sorted(table.column_names)
+    ]
+    specs: dict[str, Json] = {name: [s.dtype, list(s.shape)] for name, s in arrays.items()}
+    return digest_json({"rows": table.num_rows, "arrays": specs, "columns": columns})
+
+
+def _digest_values(values: pa.ChunkedArray) -> str:
+    hasher = blake3.blake3()
+    _update(hasher, values.combine_chunks() if values.num_chunks != 1 else values.chunk(0))
+    return hasher.hexdigest()
+
+
+def _update(hasher: blake3.blake3, values: pa.Array) -> None:
+    """Feed values in canonical form: validity, then lengths where they vary, then raw values."""
+    kind = values.type
+    hasher.update(np.asarray(values.is_valid(), np.uint8).data)
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        lengths = pc.fill_null(pc.list_value_length(values), 0)
+        hasher.update(lengths.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+        _update(hasher, values.flatten())
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+        lengths = pc.fill_null(pc.binary_length(values), 0)
+        hasher.update(lengths.to_numpy(zero_copy_only=False).astype("<i8").tobytes())
+        for value in values:
+            hasher.update(value.as_buffer() if value.is_valid else b"")
+    elif pa.types.is_fixed_size_binary(kind):
+        for value in values:
+            hasher.update(value.as_py() or b"")
+    elif pa.types.is_boolean(kind):
+        hasher.update(np.asarray(pc.fill_null(values, False), np.uint8).tobytes())
+    elif pa.types.is_integer(kind):
+        numbers = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+        plain = "<u8" if pa.types.is_unsigned_integer(kind) else "<i8"
+        hasher.update(numbers.astype(plain).tobytes())
+    elif pa.types.is_floating(kind):
+        numbers = pc.fill_null(values, 0.0).to_numpy(zero_copy_only=False)
+        hasher.update(numbers.astype("<f8").tobytes())
+    else:
+        message = f"no canonical form for a column of type {kind}"
+        raise TypeError(message)

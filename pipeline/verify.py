@@ -1,0 +1,232 @@
+"""Compares every byte of a store with what its manifests promise."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.artifact import ALIAS, INDEX, MANIFEST, RECORDS, Artifact, Manifest
+from pipeline.digest import digest_bytes, digest_file
+from pipeline.documents import read_document
+from pipeline.errors import PipelineError, StoreError, VerificationError
+from pipeline.shards import missing_items
+from pipeline.store import (
+    DOWNLOADS,
+    LEASES,
+    SOURCES_FILE,
+    STAGING,
+    STORE_FILE,
+    VERIFICATION_FILE,
+    Store,
+    is_recipe_key,
+)
+from pipeline.tables import content_digest, digest_column_name
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something in a store that is not as promised."""
+
+    artifact: str
+    """``<stage>/<name>``, or the empty string for what belongs to no artifact."""
+    file: str
+    """Path below the store."""
+    kind: str
+    """changed, truncated, missing, missing_chunk, missing_row, unexpected, leftover_staging,
+    unsealed, manifest, content."""
+    detail: str
+
+
+def verify(
+    store: Store,
+    selected: Callable[[str], bool] = lambda _: True,
+    *,
+    workers: int = 1,
+    progress: Callable[[str, int], None] = lambda _label, _bytes: None,
+) -> list[Problem]:
+    """Return every problem of the artifacts whose label is selected, and of the store's own files.
+
+    Every file is read in full and never mapped. The artifacts found damaged are remembered in
+    the store, where it can be written, for `status` and for all who read them.
+    """
+    folders = [path for path in store.artifact_folders() if selected(_label(store, path))]
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        found = list(pool.map(lambda folder: _artifact(store, folder, progress), folders))
+    _remember(store, dict(zip(folders, found, strict=True)))
+    return [*itertools.chain(*found), *_own_files(store), *_leftovers(store)]
+
+
+def _artifact(store: Store, folder: Path, progress: Callable[[str, int], None]) -> list[Problem]:
+    label = _label(store, folder)
+    if (folder / ALIAS).exists():
+        return list(_document(store, label, folder / ALIAS))
+    if not (folder / MANIFEST).exists():
+        detail = "begun and never sealed: build it again to complete it"
+        return [Problem(label, _below(store, folder), "unsealed", detail)]
+    problems = list(_document(store, label, folder / MANIFEST))
+    if problems:
+        return problems
+    manifest = Manifest.read(folder)
+    problems.extend(_records(store, manifest))
+    problems.extend(_files(store, manifest))
+    problems.extend(_unexpected(store, manifest))
+    if not problems:
+        problems.extend(_content(store, manifest))
+    progress(label, manifest.nbytes)
+    return problems
+
+
+def _document(store: Store, label: str, path: Path) -> Iterator[Problem]:
+    try:
+        read_document(path)
+    except (PipelineError, OSError) as error:
+        yield Problem(label, _below(store, path), "manifest", str(error))
+
+
+def _records(store: Store, manifest: Manifest) -> Iterator[Problem]:
+    for shard in range(len(manifest.shard_rows)):
+        path = manifest.folder / RECORDS / f"{shard:05d}.json"
+        yield from _document(store, manifest.label, path)
+
+
+def _files(store: Store, manifest: Manifest) -> Iterator[Problem]:
+    for name, promised in sorted(manifest.files.items()):
+        path = manifest.folder / name
+        if not path.is_file():
+            yield Problem(manifest.label, _below(store, path), "missing", "the file is gone")
+            continue
+        size = path.stat().st_size
+        if size == promised["bytes"] and digest_file(path) == promised["blake3"]:
+            continue
+        kind, detail = _diagnose(manifest, path, size, int(promised["bytes"]))
+        yield Problem(manifest.label, _below(store, path), kind, detail)
+
+
+def _diagnose(manifest: Manifest, path: Path, size: int, promised: int) -> tuple[str, str]:
+    """Return the kind of a damage and its detail, as exactly as the file still allows."""
+    array, rows = path.parent.name, manifest.shard_rows
+    spec = manifest.arrays.get(array)
+    if array == INDEX:
+        expected = rows[int(path.stem)]
+        found = _rows_of(path)
+        if found is not None and found != expected:
+            return "missing_row", f"{found} rows instead of {expected}"
+    elif spec and path.name.startswith("c.") and size >= promised:
+        shard = int(path.name.split(".")[1])
+        gone = missing_items(path, spec, rows[0], rows[shard])
+        if gone:
+            return "missing_chunk", f"items {gone[:10]} are absent from the shard's index"
+    if size < promised:
+        return "truncated", f"{size} bytes instead of {promised}"
+    return "changed", f"its {size} bytes do not match the digest in the manifest"
+
+
+def _rows_of(path: Path) -> int | None:
+    from pyarrow import parquet
+
+    try:
+        with path.open("rb") as file:
+            return int(parquet.ParquetFile(file).metadata.num_rows)
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def _unexpected(store: Store, manifest: Manifest) -> Iterator[Problem]:
+    known = set(manifest.files) | {MANIFEST}
+    known |= {f"{RECORDS}/{shard:05d}.json" for shard in range(len(manifest.shard_rows))}
+    for path in sorted(manifest.folder.rglob("*")):
+        if path.is_file() and path.relative_to(manifest.folder).as_posix() not in known:
+            detail = "no manifest knows this file"
+            yield Problem(manifest.label, _below(store, path), "unexpected", detail)
+
+
+def _content(store: Store, manifest: Manifest) -> Iterator[Problem]:
+    """Check what equal file digests cannot: that index and items belong together."""
+    artifact = Artifact(manifest)
+    index = artifact.index()
+    below = _below(store, manifest.folder)
+    if index.num_rows != manifest.rows:
+        detail = f"{index.num_rows} rows instead of {manifest.rows}"
+        yield Problem(manifest.label, below, "missing_row", detail)
+    elif content_digest(index, manifest.arrays) != manifest.content_digest:
+        detail = "the index does not match the content digest"
+        yield Problem(manifest.label, below, "content", detail)
+    for name, spec in manifest.arrays.items():
+        digests = index[digest_column_name(name)].to_pylist()
+        for shard, (start, rows) in enumerate(_spans(manifest)):
+            path = manifest.folder / name / f"c.{shard}{'.0' * len(spec.shape)}"
+            items = _read_items(path, spec.slot, spec.nbytes, rows)
+            for row, item in enumerate(items, start):
+                if bytes.fromhex(digest_bytes(item)) != digests[row]:
+                    detail = f"item {row} does not match its digest in the index"
+                    yield Problem(manifest.label, _below(store, path), "content", detail)
+
+
+def _spans(manifest: Manifest) -> Iterator[tuple[int, int]]:
+    start = 0
+    for rows in manifest.shard_rows:
+        yield start, rows
+        start += rows
+
+
+def _read_items(path: Path, slot: int, nbytes: int, rows: int) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        for _ in range(rows):
+            yield file.read(slot)[:nbytes]
+
+
+def _own_files(store: Store) -> Iterator[Problem]:
+    for name in (STORE_FILE, VERIFICATION_FILE):
+        if (store.root / name).exists():
+            yield from _document(store, "", store.root / name)
+    try:
+        store.pins()
+    except PipelineError as error:
+        yield Problem("", SOURCES_FILE, "manifest", str(error))
+
+
+def _leftovers(store: Store) -> Iterator[Problem]:
+    for path in store.orphans():
+        detail = "left by a writer that is gone: the next build sweeps it"
+        yield Problem("", _below(store, path), "leftover_staging", detail)
+    known = {STORE_FILE, VERIFICATION_FILE, SOURCES_FILE, ".gitkeep"}
+    for path in sorted(store.root.rglob("*")) if store.root.is_dir() else []:
+        parts = path.relative_to(store.root).parts
+        inside = parts[0] in {STAGING, LEASES, DOWNLOADS} or any(
+            is_recipe_key(part) for part in parts
+        )
+        if path.is_file() and not inside and parts[0] not in known:
+            yield Problem("", "/".join(parts), "unexpected", "no artifact knows this file")
+
+
+def _remember(store: Store, found: dict[Path, list[Problem]]) -> None:
+    """Keep the damaged artifacts on record; those that were not looked at keep their state."""
+    before: dict[str, list[str]] = {}
+    with contextlib.suppress(VerificationError):  # its own damage is reported elsewhere
+        before = store.damaged()
+    damaged = dict(before)
+    for folder, problems in found.items():
+        try:
+            identity = Manifest.read(folder).identity
+        except (PipelineError, OSError):
+            continue  # without a readable manifest it does not exist, which needs no record
+        damaged.pop(identity, None)
+        if problems:
+            damaged[identity] = sorted({problem.kind for problem in problems})
+    if damaged != before:
+        with contextlib.suppress(StoreError):  # a read-only store is verified all the same
+            store.record_damaged(damaged)
+
+
+def _label(store: Store, folder: Path) -> str:
+    return "/".join(folder.relative_to(store.root).parts[:-1])
+
+
+def _below(store: Store, path: Path) -> str:
+    return path.relative_to(store.root).as_posix()

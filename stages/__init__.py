@@ -1,0 +1,1 @@
+"""The stages, one folder each; they meet only through sealed artifacts."""
