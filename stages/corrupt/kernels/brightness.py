@@ -1,0 +1,73 @@
+"""Brightness: a constant added to the value of HSV."""
+
+from __future__ import annotations
+
+import functools
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.manifest import Declared
+from pipeline.stream import Stream
+from stages.corrupt.kernels.compiling import compiled
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+
+
+class Severity(Declared):
+    """Parameters of one severity."""
+
+    amount: Annotated[float, Field(ge=-1.0, le=1.0)]
+    """Added to the value (the largest channel); 1 is the full range of the image."""
+
+
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+    """Return ``amount``: nothing is random."""
+    return {"amount": severity.amount}
+
+
+def apply(image: Image, parameters: Parameters) -> Image:
+    """Return `image` with hue and saturation kept and the value raised by ``amount``, truncated."""
+    brighter = np.empty_like(image)
+    _look_up(image, table(float(parameters["amount"])), brighter)
+    return brighter
+
+
+@functools.lru_cache(maxsize=16)
+def table(amount: float) -> NDArray[np.uint8]:
+    """Return the new channel value, by the pixel's largest channel and the old channel value.
+
+    With V the largest channel and V' = clip(V + amount), hue and saturation kept mean that every
+    channel x becomes V' (1 - (V - x) / V), and V' where V is 0. The operations are those of
+    `skimage.color` for the largest and the smallest channel, in the same order, so that
+    truncation falls the same way.
+
+    Returns
+    -------
+    table : (256, 256) uint8, read-only
+    """
+    levels = np.arange(256, dtype=np.float64) / 255.0
+    value = levels[:, np.newaxis]
+    possible = (levels <= value) & (value > 0.0)
+    saturation = np.divide(value - levels, value, out=np.zeros((256, 256)), where=possible)
+    raised = np.clip(value + amount, 0.0, 1.0)
+    new = np.clip(raised * (1.0 - saturation), 0.0, 1.0) * 255.0
+    truncated = new.astype(np.uint8)
+    truncated.setflags(write=False)
+    return truncated
+
+
+@compiled("void(Array(uint8, 3, 'C', True), Array(uint8, 2, 'C', True), uint8[:, :, ::1])")
+def _look_up(image: Image, by_largest: NDArray[np.uint8], brighter: Image) -> None:
+    height, width, channels = image.shape
+    for y in range(height):
+        for x in range(width):
+            largest = image[y, x, 0]
+            for c in range(1, channels):
+                largest = max(largest, image[y, x, c])
+            for c in range(channels):
+                brighter[y, x, c] = by_largest[largest, image[y, x, c]]
+
+
+KERNEL = Kernel(name="brightness", severity=Severity, draw=draw, apply=apply)

@@ -1,0 +1,96 @@
+"""Loops compiled by numba on first use, kept on disk under a digest of all kernel sources."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar, cast
+
+import blake3
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_COMPILING = threading.Lock()
+
+
+def compiled(signature: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Compile a function for one numba `signature` when it is first called.
+
+    Importing a kernel stays light, since numba is loaded by the first call. The code runs without
+    the GIL. Fast-math stays off, so nothing is reordered and no multiply and add are fused: the
+    result does not depend on the processor. Input arrays are declared read-only in signatures,
+    so that read-only and writable images run the same code.
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        machine_code: Callable[P, R] | None = None
+
+        @functools.wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            nonlocal machine_code
+            if machine_code is None:
+                with _COMPILING:
+                    # Another thread may have compiled it meanwhile.
+                    if machine_code is None:
+                        machine_code = _compile(function, signature)
+            return machine_code(*args, **kwargs)
+
+        return call
+
+    return decorate
+
+
+def _compile(function: Callable[P, R], signature: str) -> Callable[P, R]:
+    import numba
+
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": False}
+    settings: Any = numba.config
+    configured = settings.CACHE_DIR
+    folder = cache_folder(configured, numba.__version__)
+    if folder is None:
+        return cast("Callable[P, R]", numba.njit(signature, **options)(function))
+    # numba reads its cache folder from global configuration while it decorates; other code's
+    # cached functions must not move, so the setting is put back at once.
+    settings.CACHE_DIR = str(folder)
+    try:
+        jitted = numba.njit(signature, cache=True, **options)(function)
+    except OSError:  # the disk filled up, or the folder went away
+        jitted = numba.njit(signature, **options)(function)
+    finally:
+        settings.CACHE_DIR = configured
+    return cast("Callable[P, R]", jitted)
+
+
+@functools.lru_cache
+def cache_folder(configured: str, numba_version: str) -> Path | None:
+    """Return the folder of the compiled kernels, or None where it cannot be written.
+
+    It lies below `configured` (numba's own setting) or the user's cache folder. The digest in its
+    name covers every kernel source, since numba's index misses edits in imported modules.
+    """
+    try:
+        folder = _cache_base(configured) / f"kernels-{_sources_digest(numba_version)}"
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except (OSError, RuntimeError):  # not writable, or there is no home at all
+        return None
+
+
+def _cache_base(configured: str) -> Path:
+    if configured:
+        return Path(configured)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "medshards"
+
+
+def _sources_digest(numba_version: str) -> str:
+    hasher = blake3.blake3(numba_version.encode())
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        hasher.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return hasher.hexdigest(length=8)

@@ -1,0 +1,31 @@
+"""The explicit table of all kernels; a new corruption is its file and its line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from stages.corrupt.kernels import (
+    brightness,
+    contrast,
+    gaussian_noise,
+    impulse_noise,
+    motion_blur,
+    pixelate,
+    zoom_blur,
+)
+from stages.corrupt.kernels.kernel import Kernel
+
+_ALL: tuple[Kernel[Any], ...] = (
+    gaussian_noise.KERNEL,
+    impulse_noise.KERNEL,
+    motion_blur.KERNEL,
+    zoom_blur.KERNEL,
+    brightness.KERNEL,
+    contrast.KERNEL,
+    pixelate.KERNEL,
+)
+
+KERNELS: Mapping[str, Kernel[Any]] = MappingProxyType({kernel.name: kernel for kernel in _ALL})
+"""Every kernel by its name in suite manifests."""

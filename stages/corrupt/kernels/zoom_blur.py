@@ -1,0 +1,159 @@
+"""Zoom blur: the mean of the image and of its enlargements."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Annotated, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from pipeline.manifest import Declared
+from pipeline.stream import Stream
+from stages.corrupt.kernels import scratch
+from stages.corrupt.kernels.compiling import compiled
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+
+Indices: TypeAlias = NDArray[np.int64]
+Weights: TypeAlias = NDArray[np.float32]
+
+
+class Severity(Declared):
+    """Parameters of one severity: the enlargements are 1, 1 + step, 1 + 2 step and so on."""
+
+    step: Annotated[float, Field(gt=0.0, le=0.5)]
+    """Difference between one enlargement and the next."""
+
+    count: Annotated[int, Field(ge=1, le=64)]
+    """Number of enlargements, the first (1) included."""
+
+
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+    """Return ``step`` and ``count``: nothing is random."""
+    return {"step": severity.step, "count": severity.count}
+
+
+def apply(image: Image, parameters: Parameters) -> Image:
+    """Return (image + the sum of its enlargements) / (count + 1), truncated.
+
+    Each enlargement is bilinear, of the centre of the image. As in `imagecorruptions` it is cut
+    at its top left corner to the size of the image, which moves the content by up to half a pixel.
+    """
+    height, width, channels = image.shape
+    step, count = float(parameters["step"]), int(parameters["count"])
+    rows, row_parts = positions(height, step, count)
+    _, column_parts = positions(width, step, count)
+    runs, run_counts = _runs(width, step, count)
+    blurred = np.empty_like(image)
+    value_parts = np.repeat(column_parts, channels, axis=1)
+    padded = scratch.floats((height + 2, (width + 2) * channels))
+    _mean_of_zooms(image, rows, row_parts, runs, run_counts, value_parts, padded, blurred)
+    return blurred
+
+
+@functools.lru_cache(maxsize=64)
+def positions(side: int, step: float, count: int) -> tuple[Indices, Weights]:
+    """Return where each enlargement samples an axis of `side` pixels.
+
+    Sample x of enlargement f lies at pixel ``first[f, x] + part[f, x]``, by the rule of
+    `scipy.ndimage.zoom(order=1)` on the central ``ceil(side / factor)`` pixels. A position that
+    rounding pushes past the last of these reads 0 there, and so it does here: it is put at `side`,
+    where the caller's padding begins.
+
+    Returns
+    -------
+    first : (count, side) int64
+    part : (count, side) float32
+        In [0, 1).
+    """
+    first = np.empty((count, side), np.int64)
+    part = np.empty((count, side), np.float32)
+    for f in range(count):
+        # numpy.arange(1, stop, step), which made the published factors, counts in this delta.
+        factor = 1.0 + f * ((1.0 + step) - 1.0)
+        cropped = math.ceil(side / factor)
+        top = (side - cropped) // 2
+        zoomed = round(cropped * factor)
+        at = np.arange(side, dtype=np.float64) * ((cropped - 1) / (zoomed - 1))
+        whole = np.floor(at)
+        outside = at > cropped - 1
+        first[f] = np.where(outside, side, whole.astype(np.int64) + top)
+        part[f] = np.where(outside, 0.0, at - whole)
+    first.setflags(write=False)
+    part.setflags(write=False)
+    return first, part
+
+
+@functools.lru_cache(maxsize=64)
+def _runs(side: int, step: float, count: int) -> tuple[Indices, Indices]:
+    """Return the stretches of an axis over which sample and source advance together.
+
+    Returns
+    -------
+    runs : (count, most, 3) int64
+        First sample, first source pixel and length of each run.
+    counts : (count,) int64
+        Runs of each enlargement.
+    """
+    first, _ = positions(side, step, count)
+    starts = [np.flatnonzero(np.diff(row, prepend=-2) != 1) for row in first]
+    runs = np.zeros((count, max(start.size for start in starts), 3), np.int64)
+    for f, start in enumerate(starts):
+        runs[f, : start.size, 0] = start
+        runs[f, : start.size, 1] = first[f, start]
+        runs[f, : start.size, 2] = np.diff(start, append=side)
+    runs.setflags(write=False)
+    return runs, np.array([start.size for start in starts], np.int64)
+
+
+@compiled(
+    "void(Array(uint8, 3, 'C', True), Array(int64, 2, 'C', True), Array(float32, 2, 'C', True),"
+    " Array(int64, 3, 'C', True), Array(int64, 1, 'C', True), Array(float32, 2, 'C', True),"
+    " float32[:, ::1], uint8[:, :, ::1])"
+)
+def _mean_of_zooms(
+    image: Image,
+    rows: Indices,
+    row_parts: Weights,
+    runs: Indices,
+    run_counts: Indices,
+    value_parts: Weights,
+    padded: NDArray[np.float32],
+    blurred: Image,
+) -> None:
+    height, width, channels = image.shape
+    size = width * channels
+    # Two rows and columns of zeros follow the image (see `positions`).
+    padded[height:] = np.float32(0.0)
+    padded[:, size:] = np.float32(0.0)
+    for y in range(height):
+        values = image[y].reshape(-1)
+        row = padded[y]
+        for j in range(size):
+            row[j] = np.float32(values[j])
+    total = np.empty(size, np.float32)
+    between = np.empty(size + 2 * channels, np.float32)
+    divisor = np.float32(rows.shape[0] + 1)
+    for y in range(height):
+        own = padded[y]
+        for j in range(size):
+            total[j] = own[j] + own[j]  # the image and its first enlargement, 1
+        for f in range(1, rows.shape[0]):
+            upper, lower = padded[rows[f, y]], padded[rows[f, y] + 1]
+            part = row_parts[f, y]
+            for j in range(between.size):
+                between[j] = upper[j] + part * (lower[j] - upper[j])
+            for r in range(run_counts[f]):
+                start, source = runs[f, r, 0] * channels, runs[f, r, 1] * channels
+                left, right = between[source:], between[source + channels :]
+                parts, out = value_parts[f, start:], total[start:]
+                for j in range(runs[f, r, 2] * channels):
+                    out[j] += left[j] + parts[j] * (right[j] - left[j])
+        values_out = blurred[y].reshape(-1)
+        for j in range(size):
+            values_out[j] = np.uint8(np.int32(total[j] / divisor))
+
+
+KERNEL = Kernel(name="zoom_blur", severity=Severity, draw=draw, apply=apply)

@@ -1,0 +1,170 @@
+"""The contract every corruption keeps, as tests to inherit, and its generated test images.
+
+A new corruption gets its tests by naming itself::
+
+    class TestFog(CorruptionContract):
+        suite = "imagenet-c"
+        corruption = "fog"
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from pipeline.digest import digest_bytes
+from pipeline.stream import Stream
+from stages.corrupt.kernels.kernel import Image
+from stages.corrupt.kernels.table import KERNELS
+from stages.corrupt.rendering import render, sample_stream, shipped_suite
+
+GOLDEN_SHAPES = ((28, 28, 1), (47, 64, 3), (64, 33, 3), (224, 224, 3))
+_SHAPES = ((28, 28, 1), (28, 28, 3), (33, 47, 3), (64, 64, 1), (128, 65, 3), (224, 224, 3))
+_ANY_SEVERITY = pytest.mark.parametrize("severity", range(1, 6))
+_ANY_SHAPE = pytest.mark.parametrize("shape", _SHAPES)
+
+
+def generated_image(shape: tuple[int, int, int], name: str = "") -> Image:
+    """Return an image of ramps, edges and fine texture made by integer arithmetic alone."""
+    height, width, channels = shape
+    y, x, c = np.ogrid[:height, :width, :channels]
+    ramp = (x * 96) // width + (y * 64) // height + 16 * c
+    blocks = 48 * ((x // 11 + y // 9 + c) % 2)
+    words = Stream.of("generated image", name).words(height * width * channels)
+    texture = (words >> np.uint64(59)).astype(np.int64).reshape(shape)
+    return np.ascontiguousarray((ramp + blocks + texture).astype(np.uint8))
+
+
+def golden_digests(suite: str) -> dict[str, dict[str, int | list[str]]]:
+    """Return, for each corruption of `suite`, its kernel's version and five output digests.
+
+    A digest covers the outputs of all `GOLDEN_SHAPES` at one severity.
+    """
+    manifest = shipped_suite(suite)
+    golden: dict[str, dict[str, int | list[str]]] = {}
+    for corruption in manifest.corruptions:
+        digests = []
+        for severity in range(1, 6):
+            stream = sample_stream(0, "golden", "image", corruption.name, severity)
+            outputs = [
+                render(generated_image(shape), corruption, severity, manifest, stream)[0].tobytes()
+                for shape in GOLDEN_SHAPES
+            ]
+            digests.append(digest_bytes(b"".join(outputs)))
+        version = KERNELS[corruption.kernel].version
+        golden[corruption.name] = {"kernel_version": version, "digests": digests}
+    return golden
+
+
+class CorruptionContract:
+    """Inherit and set `corruption` (and `suite`) to test a corruption against the contract."""
+
+    suite: ClassVar[str] = "medimeta-c"
+    corruption: ClassVar[str]
+    grows: ClassVar[bool] = True
+    """Distance from the clean image grows with severity."""
+
+    def rendered(self, image: Image, severity: int, sample: str = "a") -> Image:
+        """Return `image` at `severity`, as sample `sample`."""
+        return self._renderer(severity)(image, sample)[0]
+
+    def _renderer(
+        self, severity: int
+    ) -> Callable[[Image, str], tuple[Image, dict[str, int | float]]]:
+        manifest = shipped_suite(self.suite)
+        declared = manifest.corruption(self.corruption)
+
+        def call(image: Image, sample: str) -> tuple[Image, dict[str, int | float]]:
+            stream = sample_stream(0, "contract", sample, self.corruption, severity)
+            return render(image, declared, severity, manifest, stream)
+
+        return call
+
+    @_ANY_SHAPE
+    @_ANY_SEVERITY
+    def test_output_has_the_shape_of_the_input(
+        self, shape: tuple[int, int, int], severity: int
+    ) -> None:
+        """The output is uint8 of the input's size; a gray image follows the suite's policy."""
+        replicated = shipped_suite(self.suite).gray == "replicate"
+        output = self.rendered(generated_image(shape), severity)
+        assert output.dtype == np.uint8
+        assert output.shape == (*shape[:2], 3 if replicated else shape[2])
+
+    @_ANY_SEVERITY
+    def test_input_is_not_changed(self, severity: int) -> None:
+        """The input keeps its bytes, and a read-only input gives the same output."""
+        image = generated_image((40, 56, 3))
+        before = image.copy()
+        output = self.rendered(image, severity)
+        assert np.array_equal(image, before)
+        assert not np.shares_memory(image, output)
+        image.setflags(write=False)
+        assert np.array_equal(self.rendered(image, severity), output)
+
+    @_ANY_SEVERITY
+    def test_a_view_renders_like_its_copy(self, severity: int) -> None:
+        """Memory layout does not matter."""
+        image = generated_image((80, 60, 3))
+        view = image.transpose(1, 0, 2)[::-1]
+        assert np.array_equal(
+            self.rendered(view, severity), self.rendered(np.ascontiguousarray(view), severity)
+        )
+
+    def test_severity_zero_is_the_identity(self) -> None:
+        """Severity 0 returns the pixels as they are and draws nothing."""
+        image = generated_image((40, 56, 3))
+        output, drawn = self._renderer(0)(image, "a")
+        assert np.array_equal(output, image)
+        assert drawn == {}
+
+    @_ANY_SEVERITY
+    def test_drawn_parameters_are_plain_numbers(self, severity: int) -> None:
+        """Drawn parameters are Python numbers of 64 bits, which a table can store."""
+        _, drawn = self._renderer(severity)(generated_image((40, 56, 3)), "a")
+        assert drawn
+        for value in drawn.values():
+            assert type(value) in (int, float)
+            assert -(2**63) <= value < 2**63
+
+    @_ANY_SEVERITY
+    def test_drawn_parameters_determine_the_output(self, severity: int) -> None:
+        """Applying the stored parameters renders the image again."""
+        image = generated_image((40, 56, 3))
+        output, drawn = self._renderer(severity)(image, "a")
+        kernel = KERNELS[shipped_suite(self.suite).corruption(self.corruption).kernel]
+        assert np.array_equal(kernel.apply(image, drawn), output)
+
+    def test_order_and_threads_do_not_matter(self) -> None:
+        """A batch rendered forwards, backwards and by four threads is the same."""
+        images = {f"sample {n}": generated_image((40 + n, 56, 3), str(n)) for n in range(8)}
+
+        def one(sample: str) -> bytes:
+            return self.rendered(images[sample], 3, sample).tobytes()
+
+        forwards = {sample: one(sample) for sample in images}
+        backwards = {sample: one(sample) for sample in reversed(images)}
+        with ThreadPoolExecutor(4) as pool:
+            together = dict(zip(images, pool.map(one, images), strict=True))
+        assert forwards == backwards == together
+
+    def test_distance_grows_with_severity(self) -> None:
+        """The mean distance from the clean image grows from each severity to the next."""
+        if not self.grows:
+            pytest.skip("declared as an exception in the suite")
+        images = [generated_image((96, 96, 3), str(n)) for n in range(16)]
+        distances = [
+            np.mean(
+                [
+                    np.abs(self.rendered(image, severity, str(n)).astype(int) - image).mean()
+                    for n, image in enumerate(images)
+                ]
+            )
+            for severity in range(6)
+        ]
+        assert distances[0] == 0
+        assert all(np.diff(distances) > 0), distances
