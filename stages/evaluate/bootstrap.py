@@ -1,0 +1,89 @@
+"""Bootstrap resampling, the same for every set of a dataset split, and percentile intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.stream import Stream
+from stages.evaluate.schema import Bootstrap
+
+
+@dataclass(frozen=True, eq=False)
+class Resampling:
+    """How often each resample holds each sample of one dataset split.
+
+    It depends on the dataset, the split, the sample ids and the seed alone, so the same
+    resamples serve every corruption, severity, encoder and protocol: differences and ratios
+    between them are intervals of paired values.
+    """
+
+    settings: Bootstrap
+    weights: NDArray[np.uint16]
+    """Shape (B, n): counts."""
+    unit: str
+    """`patient` where patients are resampled, else `image`."""
+    units: int
+    """Number of patients or images that were drawn from."""
+
+    @classmethod
+    def draw(
+        cls,
+        dataset: str,
+        split: str,
+        ids: Sequence[str],
+        groups: Sequence[str | None] | None,
+        settings: Bootstrap,
+    ) -> Resampling:
+        """Return the resamples of a dataset split.
+
+        Each resample draws as many units as there are, with replacement. All images of a
+        patient are one unit; an image whose patient is unknown (None or empty) is a unit of its
+        own. Units are
+        numbered in the order of their names, so the order of `ids` does not matter, and resample
+        b is the same whatever the number of resamples.
+        """
+        known = groups is not None and any(groups)
+        names = _unit_names(ids, groups if known else None)
+        unique, unit_of_row = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
+        units = len(unique)
+        stream = Stream.of("bootstrap", settings.seed, dataset, split)
+        weights = np.empty((settings.resamples, len(names)), np.uint16)
+        for index in range(settings.resamples):
+            drawn = stream.child(index).below(units, units)
+            weights[index] = np.bincount(drawn, minlength=units)[unit_of_row]
+        return cls(settings, weights, "patient" if known else "image", units)
+
+
+def interval(
+    replicates: NDArray[np.float64], confidence: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the percentile interval (low, high) of `replicates` (B, ...), each of shape (...).
+
+    Both are NaN where there is no replicate, or where the share of undefined replicates exceeds
+    the share cut off at either end: the percentiles could then lie anywhere. A smaller share is
+    left out.
+    """
+    shape = replicates.shape[1:]
+    if not len(replicates):
+        return np.full(shape, np.nan), np.full(shape, np.nan)
+    tail = (1 - confidence) / 2
+    flat = replicates.reshape(len(replicates), -1)
+    undefined = np.isnan(flat).mean(axis=0)
+    bounds = np.full((2, flat.shape[1]), np.nan)
+    whole = undefined == 0
+    bounds[:, whole] = np.quantile(flat[:, whole], [tail, 1 - tail], axis=0)
+    for column in np.flatnonzero((undefined > 0) & (undefined <= tail)):
+        bounds[:, column] = np.nanquantile(flat[:, column], [tail, 1 - tail])
+    return bounds[0].reshape(shape), bounds[1].reshape(shape)
+
+
+def _unit_names(ids: Sequence[str], groups: Sequence[str | None] | None) -> list[str]:
+    if groups is None:
+        return list(ids)
+    pairs = zip(ids, groups, strict=True)
+    # The prefixes keep a patient and an image of the same name apart.
+    return [f"patient {group}" if group else f"image {name}" for name, group in pairs]

@@ -1,0 +1,108 @@
+"""What the numbers of a system do not say by themselves: flags and trends over severity."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from stages.evaluate.predictions import CLEAN, System
+from stages.evaluate.scoring import SystemScores
+
+ACCURACIES = ("accuracy", "balanced_accuracy")
+"""The metrics that are expected to fall as severity rises."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something about a system that its numbers do not say by themselves."""
+
+    kind: Literal["no-baseline", "incomplete-baseline", "undefined", "constant", "does-not-fall"]
+    system: System
+    corruption: str | None
+    """The corruption it concerns; None for the whole system."""
+    message: str
+
+
+@dataclass(frozen=True)
+class Trend:
+    """An accuracy at the mildest and the severest severity of one corruption."""
+
+    system: System
+    corruption: str
+    """The corruption, or `mean` for the mean over all of them."""
+    metric: str
+    mildest: int
+    severest: int
+    at_mildest: float
+    at_severest: float
+
+    @property
+    def falls(self) -> bool:
+        """Whether the accuracy is lower at the severest severity."""
+        return self.at_severest < self.at_mildest
+
+
+def trends(own: SystemScores) -> list[Trend]:
+    """Return how each accuracy changes from the mildest to the severest severity.
+
+    One per corruption with two severities or more, and one, named `mean`, for the mean over
+    those corruptions if they share these two severities.
+    """
+    found: list[Trend] = []
+    columns = {name: cells for name, cells in columns_by_corruption(own).items() if len(cells) > 1}
+    for metric in ACCURACIES:
+        values = own.values.get(metric)
+        if values is None:
+            continue
+        each = [
+            Trend(own.system, name, metric, *ends, *(float(values[cells[end]]) for end in ends))
+            for name, cells in columns.items()
+            for ends in [(min(cells), max(cells))]
+        ]
+        found += each
+        if len({(trend.mildest, trend.severest) for trend in each}) == 1:
+            mild = float(np.mean([trend.at_mildest for trend in each]))
+            severe = float(np.mean([trend.at_severest for trend in each]))
+            found.append(
+                dataclasses.replace(each[0], corruption="mean", at_mildest=mild, at_severest=severe)
+            )
+    return found
+
+
+def constant_notes(own: SystemScores) -> list[Note]:
+    """Return a note if the system gives a whole set one class, naming the sets."""
+    cells = [cell for cell, constant in zip(own.cells, own.constant, strict=True) if constant]
+    if not cells:
+        return []
+    named = ", ".join(f"{corruption}/{severity}" for corruption, severity in cells[:3])
+    more = f" and {len(cells) - 3} more" if len(cells) > 3 else ""
+    message = f"predicts one class only on {len(cells)} of {len(own.cells)} sets: {named}{more}"
+    return [Note("constant", own.system, None, message)]
+
+
+def trend_notes(own: SystemScores) -> list[Note]:
+    """Return a note for each accuracy that is not lower at the severest severity."""
+    return [
+        Note(
+            "does-not-fall",
+            own.system,
+            trend.corruption,
+            f"{trend.metric} under {trend.corruption} does not fall from severity "
+            f"{trend.mildest} ({trend.at_mildest:.4f}) to {trend.severest} "
+            f"({trend.at_severest:.4f})",
+        )
+        for trend in trends(own)
+        if not trend.falls
+    ]
+
+
+def columns_by_corruption(own: SystemScores) -> dict[str, dict[int, int]]:
+    """Return, for each corruption in order of appearance, the column of each severity."""
+    found: dict[str, dict[int, int]] = {}
+    for column, (corruption, severity) in enumerate(own.cells):
+        if corruption != CLEAN:
+            found.setdefault(corruption, {})[severity] = column
+    return found

@@ -1,0 +1,182 @@
+"""Predictions in; result rows, summary rows and notes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.evaluate.bootstrap import Resampling, interval
+from stages.evaluate.metrics import METRICS
+from stages.evaluate.metrics.contract import Batch, Metric
+from stages.evaluate.predictions import Predictions, System, by_split
+from stages.evaluate.schema import Bootstrap
+
+Row: TypeAlias = dict[str, Any]
+"""A row of a table, by column name; the columns are those of `stages.evaluate.columns`."""
+
+Cell: TypeAlias = tuple[str, int]
+"""A corruption and a severity."""
+
+
+@dataclass(frozen=True, eq=False)
+class SystemScores:
+    """The metrics of one system on each of its S sets, and their values in B resamples."""
+
+    system: System
+    cells: tuple[Cell, ...]
+    """Corruption and severity of each set."""
+    n: int
+    """Samples in each set."""
+    values: Mapping[str, NDArray[np.float64]]
+    """For each metric, shape (S,)."""
+    replicates: Mapping[str, NDArray[np.float64]]
+    """For each metric, shape (B, S); no rows where nothing was resampled."""
+    constant: NDArray[np.bool_]
+    """Shape (S,): whether every sample of the set gets the same class."""
+    predicted_counts: NDArray[np.int64] | None = None
+    """Shape (S, K): how many samples get each class."""
+    logit_scale: float | None = None
+    provenance: Row = field(default_factory=dict)
+    """The columns that say how the intervals were drawn."""
+
+
+def score_system(
+    predictions: Sequence[Predictions],
+    resampling: Resampling,
+    metrics: Mapping[str, Metric] = METRICS,
+) -> SystemScores:
+    """Return the metrics of the sets of one system.
+
+    Parameters
+    ----------
+    predictions
+        The sets of one system, as `by_split` groups and checks them.
+    resampling
+        The resamples of the dataset split.
+    metrics
+        The metrics to compute, by name.
+    """
+    first = predictions[0]
+    scores = np.stack([item.scores for item in predictions])
+    batch = Batch(first.labels.astype(np.int64), scores.astype(np.float64, copy=False))
+    once = np.ones((1, len(first.ids)), np.uint16)
+    weights = resampling.weights
+    empty = np.empty((0, len(predictions)))
+    counts = np.stack([np.bincount(row, minlength=batch.classes) for row in batch.predicted])
+    return SystemScores(
+        system=first.system,
+        cells=tuple((item.corruption, item.severity) for item in predictions),
+        n=len(first.ids),
+        values={name: metric(batch, once)[0] for name, metric in metrics.items()},
+        replicates={
+            name: metric(batch, weights) if len(weights) else empty
+            for name, metric in metrics.items()
+        },
+        constant=(counts > 0).sum(axis=1) == 1,
+        predicted_counts=counts.astype(np.int64),
+        logit_scale=first.logit_scale,
+        provenance=provenance_of(resampling),
+    )
+
+
+def provenance_of(resampling: Resampling) -> Row:
+    """Return the columns that say how the intervals were drawn."""
+    return {
+        "confidence": resampling.settings.confidence,
+        "resamples": resampling.settings.resamples,
+        "bootstrap_seed": resampling.settings.seed,
+        "resampled_by": resampling.unit,
+        "units": resampling.units,
+    }
+
+
+def result_rows(scores: SystemScores) -> list[Row]:
+    """Return one row per set and metric."""
+    confidence = scores.provenance.get("confidence", 0.95)
+    bounds = {name: interval(scores.replicates[name], confidence) for name in scores.values}
+    rows: list[Row] = []
+    for index, (corruption, severity) in enumerate(scores.cells):
+        counts = None if scores.predicted_counts is None else scores.predicted_counts[index]
+        for name, values in scores.values.items():
+            low, high = bounds[name]
+            rows.append(
+                {
+                    **scores.system._asdict(),
+                    "corruption": corruption,
+                    "severity": severity,
+                    "metric": name,
+                    "value": number(values[index]),
+                    "n": scores.n,
+                    "ci_low": number(low[index]),
+                    "ci_high": number(high[index]),
+                    "constant_predictor": bool(scores.constant[index]),
+                    "predicted_counts": None if counts is None else counts.tolist(),
+                    "logit_scale": scores.logit_scale,
+                    **scores.provenance,
+                }
+            )
+    return rows
+
+
+def from_result_rows(rows: Iterable[Row]) -> dict[System, SystemScores]:
+    """Return the scores that result rows state, without resamples, by system.
+
+    A metric that some set of a system lacks, or that is undefined there, is NaN there.
+    """
+    tables: dict[System, dict[Cell, dict[str, Row]]] = {}
+    for row in rows:
+        system = System(**{name: row[name] for name in System._fields})
+        cell = (row["corruption"], row["severity"])
+        tables.setdefault(system, {}).setdefault(cell, {})[row["metric"]] = row
+    return {system: _restored(system, cells) for system, cells in tables.items()}
+
+
+def score(
+    predictions: Iterable[Predictions],
+    settings: Bootstrap,
+    metrics: Mapping[str, Metric] = METRICS,
+) -> dict[System, SystemScores]:
+    """Return the metrics of every system among `predictions`, resampled jointly per split.
+
+    Raises
+    ------
+    DataError
+        If sets of one dataset split do not hold the same samples, or a set is given twice.
+    """
+    found: dict[System, SystemScores] = {}
+    for (dataset, split), systems in by_split(predictions).items():
+        first = next(iter(systems.values()))[0]
+        resampling = Resampling.draw(dataset, split, first.ids, first.groups, settings)
+        for system, sets in systems.items():
+            found[system] = score_system(sets, resampling, metrics)
+    return found
+
+
+def number(value: float) -> float | None:
+    """Return `value` as a plain float, or None where it is undefined."""
+    return None if np.isnan(value) else float(value)
+
+
+def _restored(system: System, cells: Mapping[Cell, Mapping[str, Row]]) -> SystemScores:
+    names = list(dict.fromkeys(name for metrics in cells.values() for name in metrics))
+    firsts = [next(iter(metrics.values())) for metrics in cells.values()]
+    values = {
+        name: np.array([_value(metrics.get(name)) for metrics in cells.values()]) for name in names
+    }
+    return SystemScores(
+        system=system,
+        cells=tuple(cells),
+        n=firsts[0]["n"],
+        values=values,
+        replicates={name: np.empty((0, len(cells))) for name in names},
+        constant=np.array([bool(row.get("constant_predictor", False)) for row in firsts]),
+        logit_scale=firsts[0].get("logit_scale"),
+    )
+
+
+def _value(row: Row | None) -> float:
+    return np.nan if row is None or row["value"] is None else float(row["value"])

@@ -1,0 +1,306 @@
+"""From sealed embeddings to predictions, results and summary, each an artifact of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.artifact import Artifact
+from pipeline.digest import Json
+from pipeline.errors import DataError
+from pipeline.recipe import Recipe
+from pipeline.unit import Node, Unit, UnitWriter
+from stages.evaluate.predictions import CLEAN, Predictions, System
+from stages.evaluate.protocols import PROTOCOLS
+from stages.evaluate.protocols.contract import ClassTexts, FitInputs, Train, predicted_classes
+from stages.evaluate.schema import Bootstrap
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+PREDICTIONS = "predictions"
+RESULTS = "results"
+SUMMARY = "summary"
+VERSION = 1
+SUMMARY_METRICS = ("accuracy", "balanced_accuracy")
+"""Metrics that the ratios of the summary are made from."""
+_SCORE_BYTES = 8
+
+
+@dataclass(frozen=True)
+class EvaluatedSet:
+    """Embeddings of one set of a split."""
+
+    corruption: str
+    severity: int
+    embeddings: Node
+
+
+@dataclass(frozen=True)
+class SystemInputs:
+    """Everything one system is evaluated from; what its protocol does not need is None."""
+
+    system: System
+    images: Node
+    """The clean split that is evaluated: ids, labels, patients."""
+    sets: tuple[EvaluatedSet, ...]
+    """Clean first."""
+    train_images: Node | None = None
+    train_embeddings: Node | None = None
+    texts: Node | None = None
+
+
+class Predict:
+    """Fits a protocol and scores every set of a split."""
+
+    parallel = True
+
+    def __init__(self, inputs: SystemInputs) -> None:
+        self._inputs = inputs
+
+    def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
+        """Write one row per set and sample."""
+        import pyarrow as pa
+
+        from stages.evaluate.protocols.blas import one_blas_thread  # loads SciPy
+
+        del unit
+        with one_blas_thread():
+            tables, logit_scale = self._predictions(inputs)
+        writer.table(pa.concat_tables(tables))
+        writer.attributes["logit_scale"] = logit_scale
+
+    def _predictions(self, inputs: Mapping[str, Artifact]) -> tuple[list[pa.Table], float | None]:
+        system = self._inputs.system
+        protocol = PROTOCOLS[system.protocol]
+        images = inputs["images"]
+        classes = tuple(images.attributes["classes"])
+        model = protocol.fit(_fit_inputs(inputs, classes, system))
+        samples = images.index(["id", "patient_id", "label"])
+        tables = []
+        for one in self._inputs.sets:
+            embedded = inputs[_role(one)]
+            require_same_ids(samples, embedded)
+            scores = protocol.scores(model, embedded.array("embeddings")[:])
+            tables.append(_prediction_table(samples, one, scores))
+        return tables, model.logit_scale
+
+
+class Score:
+    """Computes the metrics of one system with bootstrap intervals."""
+
+    parallel = True
+
+    def __init__(self, system: System, bootstrap: Bootstrap) -> None:
+        self._system = system
+        self._bootstrap = bootstrap
+
+    def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
+        """Write one row per set and metric."""
+        from stages.evaluate.columns import RESULT_COLUMNS, to_table
+        from stages.evaluate.scoring import result_rows, score
+
+        del unit
+        predictions = read_predictions(inputs["predictions"], self._system)
+        scores = score(predictions, self._bootstrap)[self._system]
+        writer.table(to_table(result_rows(scores), RESULT_COLUMNS))
+
+
+class Summarise:
+    """Computes clean error, CE, mCE and average accuracy of one system against a baseline."""
+
+    parallel = True
+
+    def __init__(self, system: System, baseline: str, bootstrap: Bootstrap) -> None:
+        self._system = system
+        self._baseline = baseline
+        self._bootstrap = bootstrap
+
+    def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
+        """Write one row per aggregate, and the notes on what they do not show."""
+        from stages.evaluate.columns import SUMMARY_COLUMNS, to_table
+        from stages.evaluate.metrics import METRICS
+        from stages.evaluate.scoring import score
+        from stages.evaluate.summary import summarise_system
+
+        del unit
+        own, against = self._system, self._system._replace(encoder=self._baseline)
+        predictions = read_predictions(inputs["predictions"], own)
+        if "baseline" in inputs:
+            predictions += read_predictions(inputs["baseline"], against)
+        metrics = {name: METRICS[name] for name in SUMMARY_METRICS}
+        scores = score(predictions, self._bootstrap, metrics)
+        rows, notes = summarise_system(scores[own], scores.get(against), self._baseline)
+        writer.table(to_table(rows, SUMMARY_COLUMNS))
+        writer.attributes["notes"] = [
+            {"kind": note.kind, "corruption": note.corruption, "message": note.message}
+            for note in notes
+        ]
+
+
+def prediction_node(inputs: SystemInputs) -> Node:
+    """Return the predictions of one system."""
+    protocol = PROTOCOLS[inputs.system.protocol]
+    parameters: dict[str, Json] = {
+        "system": inputs.system._asdict(),
+        "protocol": asdict(protocol),  # type: ignore[call-overload]
+        "sets": [[one.corruption, one.severity] for one in inputs.sets],
+    }
+    sources = {"images": inputs.images}
+    optional = {
+        "train_images": inputs.train_images,
+        "train": inputs.train_embeddings,
+        "texts": inputs.texts,
+    }
+    sources |= {role: node for role, node in optional.items() if node is not None}
+    sources |= {_role(one): one.embeddings for one in inputs.sets}
+    rows = len(inputs.sets) * inputs.images.rows
+    classes = len(inputs.images.attributes["classes"])
+    return Node(
+        _recipe(PREDICTIONS, inputs.system, parameters, sources),
+        Predict(inputs),
+        rows=rows,
+        row_bytes=_SCORE_BYTES * (classes + 2),
+        slots=rows,
+        inputs=sources,
+    )
+
+
+def result_node(system: System, bootstrap: Bootstrap, predictions: Node) -> Node:
+    """Return the metrics of one system."""
+    parameters: dict[str, Json] = {"bootstrap": bootstrap.model_dump(mode="json")}
+    sources = {"predictions": predictions}
+    recipe = _recipe(RESULTS, system, parameters, sources)
+    stage = Score(system, bootstrap)
+    return Node(recipe, stage, rows=1, row_bytes=1 << 15, slots=1, inputs=sources)
+
+
+def summary_node(
+    system: System, baseline: str, bootstrap: Bootstrap, predictions: Node, against: Node | None
+) -> Node:
+    """Return the ratios of one system to the baseline encoder, or its averages alone."""
+    parameters: dict[str, Json] = {
+        "bootstrap": bootstrap.model_dump(mode="json"),
+        "baseline": baseline,
+    }
+    sources = {"predictions": predictions}
+    if against is not None and system.encoder != baseline:
+        sources["baseline"] = against
+    recipe = _recipe(SUMMARY, system, parameters, sources)
+    stage = Summarise(system, baseline, bootstrap)
+    return Node(recipe, stage, rows=1, row_bytes=1 << 14, slots=1, inputs=sources)
+
+
+def read_predictions(artifact: Artifact, system: System) -> list[Predictions]:
+    """Return the predictions of every set of a sealed predictions artifact."""
+    table = artifact.index()
+    sets = table.select(["corruption", "severity"]).to_pylist()
+    starts = [row for row, one in enumerate(sets) if row == 0 or one != sets[row - 1]]
+    found = []
+    for start, stop in zip(starts, [*starts[1:], len(sets)], strict=True):
+        part = table.slice(start, stop - start)
+        patients = part["patient_id"].to_pylist()
+        found.append(
+            Predictions(
+                **system._asdict(),
+                **sets[start],
+                ids=tuple(part["id"].to_pylist()),
+                groups=tuple(patients) if any(patients) else None,
+                labels=part["label"].to_numpy().astype(np.int64),
+                scores=np.array(part["scores"].to_pylist(), np.float64),
+                logit_scale=artifact.attributes["logit_scale"],
+            )
+        )
+    return found
+
+
+def require_same_ids(samples: pa.Table, embedded: Artifact) -> None:
+    """Refuse embeddings whose rows are not the split's samples in index order."""
+    if samples["id"].to_pylist() != embedded.index(["id"])["id"].to_pylist():
+        message = f"{embedded.manifest.label}: its rows are not the samples of the clean split"
+        raise DataError(message)
+
+
+def _fit_inputs(
+    inputs: Mapping[str, Artifact], classes: tuple[str, ...], system: System
+) -> FitInputs:
+    train = texts = None
+    if "train" in inputs:
+        images = inputs["train_images"]
+        require_same_ids(images.index(["id"]), inputs["train"])
+        if tuple(images.attributes["classes"]) != classes:
+            message = f"{images.manifest.label}: its classes are not those of {system.dataset}"
+            raise DataError(message)
+        labels = images.index(["label"])["label"].to_numpy()
+        train = Train(inputs["train"].array("embeddings")[:], labels)
+    if "texts" in inputs:
+        texts = _class_texts(inputs["texts"], classes, system)
+    return FitInputs(classes, train, texts)
+
+
+def _class_texts(artifact: Artifact, classes: tuple[str, ...], system: System) -> ClassTexts:
+    index = artifact.index(["template", "class_id", "class_name"])
+    chosen = [
+        row for row, name in enumerate(index["template"].to_pylist()) if name == system.template
+    ]
+    index = index.take(chosen)
+    ids = index["class_id"].to_numpy()
+    if any(
+        classes[i] != name for i, name in zip(ids, index["class_name"].to_pylist(), strict=True)
+    ):
+        message = f"{artifact.manifest.label}: its classes are not those of {system.dataset}"
+        raise DataError(message)
+    return ClassTexts(artifact.array("embeddings")[chosen], ids, artifact.attributes["logit_scale"])
+
+
+def _prediction_table(
+    samples: pa.Table, one: EvaluatedSet, scores: NDArray[np.float64]
+) -> pa.Table:
+    import pyarrow as pa
+
+    from pipeline.tables import column
+
+    n = samples.num_rows
+    fields = [
+        column("corruption", pa.string(), "", "corruption, `clean` for the clean split"),
+        column("severity", pa.int32(), "1", "severity, 0 for the clean split"),
+        column("id", pa.string(), "", "sample id"),
+        column("patient_id", pa.string(), "", "patient the image is of, where known"),
+        column("label", pa.int32(), "1", "true class id"),
+        column("predicted", pa.int32(), "1", "class id with the highest score, lowest of equals"),
+        column("scores", pa.list_(pa.float64()), "1", "probability of each class, by class id"),
+    ]
+    values = [
+        pa.array([one.corruption] * n),
+        pa.array([one.severity] * n, pa.int32()),
+        samples["id"],
+        samples["patient_id"],
+        samples["label"],
+        pa.array(predicted_classes(scores), pa.int32()),
+        pa.array(list(scores), pa.list_(pa.float64())),
+    ]
+    return pa.table(values, schema=pa.schema(fields))
+
+
+def _recipe(
+    stage: str, system: System, parameters: Mapping[str, Json], inputs: Mapping[str, Node]
+) -> Recipe:
+    parts: Sequence[str | None] = (
+        system.protocol,
+        system.template and f"{system.template}-{system.prompts}",
+        system.encoder,
+        system.suite,
+        system.dataset,
+        system.split,
+    )
+    name = "/".join(part for part in parts if part)
+    recipes = {role: node.recipe for role, node in inputs.items()}
+    return Recipe(stage, name, VERSION, parameters, recipes)
+
+
+def _role(one: EvaluatedSet) -> str:
+    return CLEAN if one.severity == 0 else f"{one.corruption}/{one.severity}"

@@ -1,0 +1,67 @@
+"""Eq. 6 to 8: the public formulas."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from stages.evaluate import (
+    average_accuracy,
+    clean_error,
+    corruption_error,
+    mean_corruption_error,
+    undefined_ratio,
+)
+
+ERRORS = arrays(np.float64, (3, 5), elements=st.floats(0.01, 1.0))
+
+
+@given(error=ERRORS, baseline=ERRORS)
+def test_formulas_equal_their_written_out_sums(error: np.ndarray, baseline: np.ndarray) -> None:
+    """CE is a ratio of sums over severities, mCE the plain mean of CE over corruptions."""
+    each = [sum(error[c]) / sum(baseline[c]) for c in range(3)]
+    assert corruption_error(error, baseline) == pytest.approx(each)
+    assert mean_corruption_error(error, baseline) == pytest.approx(sum(each) / 3)
+    assert clean_error(error[0, 0], baseline[0, 0]) == error[0, 0] / baseline[0, 0]
+    assert average_accuracy(1 - error) == pytest.approx(1 - error.mean())
+
+
+def test_leading_axes_broadcast_and_single_values_are_numbers() -> None:
+    """Several encoders share one baseline; without leading axes a plain number comes back."""
+    errors = np.full((4, 7, 5), 0.5)
+    assert np.array_equal(corruption_error(errors, np.full((7, 5), 0.25)), np.full((4, 7), 2.0))
+    assert np.array_equal(mean_corruption_error(errors, np.full((7, 5), 0.25)), np.full(4, 2.0))
+    assert isinstance(corruption_error([0.2, 0.4], [0.4, 0.8]), float)
+    assert isinstance(mean_corruption_error([[0.2, 0.4]], [[0.4, 0.8]]), float)
+    assert isinstance(average_accuracy([[0.2, 0.4]]), float)
+
+
+@pytest.mark.parametrize("tiny", [0.0, 1e-300, 1e-9, 9e-4, np.nan])
+def test_a_zero_or_tiny_baseline_gives_nan_and_is_pointed_out(tiny: float) -> None:
+    """A ratio over almost nothing is never a number nor infinite, and the helper says which."""
+    baseline = np.array([[0.2] * 5, [tiny] * 5])
+    ratios = corruption_error(np.full((2, 5), 0.3), baseline)
+    assert np.array_equal(np.isnan(ratios), [False, True])
+    assert np.array_equal(undefined_ratio(baseline), [False, True])
+    assert np.isnan(corruption_error([0.0] * 5, [tiny] * 5))
+    assert np.isnan(clean_error(0.3, tiny))
+    assert np.isnan(mean_corruption_error(np.full((2, 5), 0.3), baseline))
+
+
+def test_the_threshold_is_on_the_mean_over_severities() -> None:
+    """One mistake at one severity does not make the ratio undefined if the mean is large enough."""
+    assert corruption_error([0.0, 0.1], [0.0, 0.1]) == 1.0
+    assert np.isnan(corruption_error([0.0, 0.1], [0.0, 0.1], smallest=0.06))
+    assert np.isnan(corruption_error([0.1], [0.0], smallest=0.0))
+
+
+@pytest.mark.parametrize(
+    ("error", "baseline"), [([0.1] * 5, [0.1]), ([0.1] * 5, [0.1] * 4), ([], []), (0.1, 0.1)]
+)
+def test_severities_that_do_not_match_are_refused(error: object, baseline: object) -> None:
+    """Sums over different severities would not be comparable, so nothing is broadcast there."""
+    with pytest.raises(ValueError, match="severit"):
+        corruption_error(error, baseline)  # type: ignore[arg-type]

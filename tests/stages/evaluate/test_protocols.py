@@ -1,0 +1,273 @@
+"""The contract of protocols, inherited by every one of them, and what each adds."""
+
+from __future__ import annotations
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from threadpoolctl import threadpool_info
+
+from pipeline.errors import DataError
+from stages.evaluate.protocols import PROTOCOLS
+from stages.evaluate.protocols.blas import one_blas_thread
+from stages.evaluate.protocols.contract import (
+    ClassTexts,
+    FitInputs,
+    Train,
+    predicted_classes,
+    softmax,
+)
+from stages.evaluate.protocols.linear_probe import LinearProbe
+from stages.evaluate.protocols.prototype import Prototype
+
+CLASSES = ("drusen", "edema", "normal")
+D = 8
+
+
+def inputs(classes: tuple[str, ...] = CLASSES, **changes: Any) -> FitInputs:
+    """Return separable train embeddings and texts, three rows or more per class."""
+    rng = np.random.default_rng(0)
+    centres = 3 * np.eye(len(classes), D)
+    ids = np.arange(30) % len(classes)
+    train = Train(1 + centres[ids] + rng.normal(size=(30, D)), ids)
+    texts = ClassTexts(centres[ids] + rng.normal(size=(30, D)) / 10, ids, 20.0)
+    return dataclasses.replace(FitInputs(classes, train, texts), **changes)
+
+
+class ProtocolContract:
+    """What holds for every protocol."""
+
+    name: ClassVar[str]
+
+    @property
+    def protocol(self) -> Any:
+        """The protocol under test, from the table."""
+        return PROTOCOLS[self.name]
+
+    def changed(self, **changes: Any) -> FitInputs:
+        """Return inputs with a change to the part this protocol needs."""
+        part = "train" if "train" in self.protocol.needs else "texts"
+        if part == "texts" and "labels" in changes:
+            changes["class_ids"] = changes.pop("labels")
+        return inputs(**{part: dataclasses.replace(getattr(inputs(), part), **changes)})
+
+    def test_it_is_known_by_its_name(self) -> None:
+        """The table and the protocol agree on the name, and it states what it needs."""
+        assert self.protocol.name == self.name
+        assert self.protocol.needs <= {"train", "texts"}
+        assert self.protocol.needs
+        assert isinstance(dataclasses.asdict(self.protocol), dict)
+
+    @pytest.mark.parametrize("classes", [CLASSES, ("benign", "malignant")])
+    def test_scores_are_probabilities(self, classes: tuple[str, ...]) -> None:
+        """Scores are float64 (n, K), in [0, 1], rows summing to 1, and mostly right here."""
+        given = inputs(classes)
+        model = self.protocol.fit(given)
+        assert given.train is not None
+        scores = self.protocol.scores(model, given.train.embeddings - 1)
+        assert scores.dtype == np.float64
+        assert scores.shape == (30, len(classes))
+        assert ((scores >= 0) & (scores <= 1)).all()
+        assert scores.sum(axis=1) == pytest.approx(np.ones(30))
+        assert (predicted_classes(scores) == given.train.labels).mean() > 0.6
+
+    def test_the_same_inputs_give_the_same_bits(self) -> None:
+        """Fitting and scoring draw nothing at random."""
+        rows = np.random.default_rng(1).normal(size=(5, D))
+        first, second = (self.protocol.scores(self.protocol.fit(inputs()), rows) for _ in "ab")
+        assert np.array_equal(first, second)
+
+    def test_the_bits_do_not_depend_on_the_number_of_workers(self) -> None:
+        """Models fitted by several threads at once score like one fitted alone."""
+        rng = np.random.default_rng(2)
+        ids = np.arange(1500) % 3
+        rows = rng.normal(size=(1500, 200)) + 0.2 * ids[:, None]
+        given = FitInputs(CLASSES, Train(rows, ids), ClassTexts(rows, ids, 20.0))
+
+        def scores(_: int) -> np.ndarray:
+            found: np.ndarray = self.protocol.scores(self.protocol.fit(given), rows)
+            return found
+
+        alone = scores(0)
+        with ThreadPoolExecutor(4) as pool:
+            assert all(np.array_equal(found, alone) for found in pool.map(scores, range(8)))
+
+    def test_float32_and_single_rows_are_taken(self) -> None:
+        """Embeddings of any float type and any number of rows are scored."""
+        model = self.protocol.fit(inputs())
+        rows = np.ones((1, D), np.float32)
+        assert self.protocol.scores(model, rows).shape == (1, 3)
+
+    def test_a_class_without_example_is_named(self) -> None:
+        """A class that has no train sample or text is an error that names it."""
+        ids = np.arange(30) % 2
+        with pytest.raises(DataError, match=r"'normal' \(id 2\)"):
+            self.protocol.fit(self.changed(labels=ids))
+
+    def test_absent_inputs_are_named(self) -> None:
+        """Without what it needs a protocol says what is missing."""
+        with pytest.raises(DataError, match=f"{self.name} needs"):
+            self.protocol.fit(FitInputs(CLASSES))
+
+    @pytest.mark.parametrize(
+        ("labels", "message"),
+        [
+            (np.arange(30), "from 0 to 29 where there are 3 classes"),
+            (np.full(30, -1), "from -1"),
+            (np.zeros(29, np.int64), "expected 30 integers"),
+            (np.zeros(30), "expected 30 integers, got float64"),
+        ],
+    )
+    def test_ids_outside_the_classes_are_refused(self, labels: np.ndarray, message: str) -> None:
+        """Labels must be one class id per row."""
+        with pytest.raises(DataError, match=message):
+            self.protocol.fit(self.changed(labels=labels))
+
+    @pytest.mark.parametrize(
+        ("rows", "message"),
+        [
+            (np.full((4, D), np.nan), "row 0 is not finite"),
+            (np.ones((4, D + 1)), "9 dimensions where the model has 8"),
+            (np.empty((0, D)), "expected a matrix with rows"),
+            (np.ones(D), "expected a matrix"),
+        ],
+    )
+    def test_unusable_embeddings_are_refused(self, rows: np.ndarray, message: str) -> None:
+        """Embeddings must be finite rows of the model's width."""
+        model = self.protocol.fit(inputs())
+        with pytest.raises(DataError, match=message):
+            self.protocol.scores(model, rows)
+
+
+class TestZeroShot(ProtocolContract):
+    """Zero-shot."""
+
+    name = "zero-shot"
+
+    def test_one_text_per_class_gives_scaled_cosines(self) -> None:
+        """Scores are the softmax of logit scale times cosine, and the scale is kept."""
+        texts = np.random.default_rng(0).normal(size=(3, D))
+        rows = np.random.default_rng(1).normal(size=(6, D))
+        model = self.protocol.fit(inputs(texts=ClassTexts(texts, np.arange(3), 7.0)))
+        lengths = np.linalg.norm(rows, axis=1)[:, None] * np.linalg.norm(texts, axis=1)
+        expected = softmax(7.0 * (rows @ texts.T) / lengths)
+        assert self.protocol.scores(model, rows) == pytest.approx(expected)
+        assert model.logit_scale == 7.0
+
+    def test_texts_of_a_class_are_averaged_as_directions(self) -> None:
+        """An ensemble normalises, averages and normalises, so lengths of texts do not matter."""
+        texts = np.random.default_rng(0).normal(size=(6, D))
+        ids = np.arange(6) // 2
+        lengths = np.array([1.0, 50.0] * 3)[:, None]
+        plain, scaled = (
+            self.protocol.fit(inputs(texts=ClassTexts(t, ids, 1.0))).directions
+            for t in (texts, texts * lengths)
+        )
+        assert scaled == pytest.approx(plain)
+        units = texts / np.linalg.norm(texts, axis=1, keepdims=True)
+        means = units.reshape(3, 2, D).mean(axis=1)
+        expected = means / np.linalg.norm(means, axis=1, keepdims=True)
+        assert plain == pytest.approx(expected)
+
+    @pytest.mark.parametrize("scale", [0.0, -1.0, np.nan, np.inf])
+    def test_an_impossible_logit_scale_is_refused(self, scale: float) -> None:
+        """The logit scale is a positive number."""
+        with pytest.raises(DataError, match="logit scale"):
+            self.protocol.fit(self.changed(logit_scale=scale))
+
+    def test_a_row_of_length_zero_is_refused(self) -> None:
+        """Without a direction there is no cosine."""
+        rows = np.stack([np.ones(D), np.zeros(D)])
+        model = self.protocol.fit(inputs())
+        with pytest.raises(DataError, match="row 1 has length zero"):
+            self.protocol.scores(model, rows)
+
+
+class TestLinearProbe(ProtocolContract):
+    """Linear probe."""
+
+    name = "linear-probe"
+
+    @pytest.mark.parametrize("classes", [CLASSES, ("benign", "malignant")])
+    def test_scores_equal_scikit_learns_pipeline(self, classes: tuple[str, ...]) -> None:
+        """The plain arrays of the model say what scikit-learn's own objects say."""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        given = inputs(classes)
+        assert given.train is not None
+        reference = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
+        reference.fit(given.train.embeddings, given.train.labels)
+        rows = np.random.default_rng(1).normal(size=(20, D))
+        scores = self.protocol.scores(self.protocol.fit(given), rows)
+        assert scores == pytest.approx(reference.predict_proba(rows), abs=1e-9)
+
+    def test_features_that_do_not_vary_are_ignored(self) -> None:
+        """A constant feature is not divided by its zero spread."""
+        given = inputs()
+        assert given.train is not None
+        rows = given.train.embeddings.copy()
+        rows[:, 0] = 1e6
+        model = self.protocol.fit(inputs(train=Train(rows, given.train.labels)))
+        assert model.scale[0] == 1.0
+        assert np.isfinite(self.protocol.scores(model, rows)).all()
+
+    def test_a_fit_cut_short_is_marked_not_hidden(self) -> None:
+        """Reaching the iteration limit raises no warning but is recorded in the model."""
+        assert self.protocol.fit(inputs()).converged
+        assert not LinearProbe(iterations=1).fit(inputs()).converged
+
+
+class TestPrototype(ProtocolContract):
+    """Prototype."""
+
+    name = "prototype"
+
+    def test_the_nearest_class_mean_wins(self) -> None:
+        """The prediction is the class whose mean of normalised embeddings is nearest by cosine."""
+        given = inputs()
+        assert given.train is not None
+        rows = np.random.default_rng(1).normal(size=(50, D))
+        units = given.train.embeddings / np.linalg.norm(given.train.embeddings, axis=1)[:, None]
+        means = np.stack([units[given.train.labels == c].mean(axis=0) for c in range(3)])
+        cosines = rows @ (means / np.linalg.norm(means, axis=1)[:, None]).T
+        scores = self.protocol.scores(self.protocol.fit(given), rows)
+        assert np.array_equal(predicted_classes(scores), cosines.argmax(axis=1))
+
+    def test_the_logit_scale_changes_no_prediction(self) -> None:
+        """The scale is a matter of probabilities alone."""
+        rows = np.random.default_rng(1).normal(size=(50, D))
+        found = [
+            predicted_classes(protocol.scores(protocol.fit(inputs()), rows))
+            for protocol in (Prototype(), Prototype(logit_scale=30.0))
+        ]
+        assert np.array_equal(*found)
+
+
+def test_every_protocol_has_the_contract() -> None:
+    """A protocol in the table has a class of tests here."""
+    tested = {case.name for case in ProtocolContract.__subclasses__()}
+    assert tested == set(PROTOCOLS)
+
+
+def test_the_limit_on_blas_is_lifted_by_the_last_to_leave() -> None:
+    """BLAS keeps to one thread while anyone needs it, and gets its threads back afterwards."""
+
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+
+    before = threads()
+    with one_blas_thread():
+        with one_blas_thread():
+            assert set(threads()) == {1}
+        assert set(threads()) == {1}
+    assert threads() == before
+
+
+def test_ties_go_to_the_lowest_class() -> None:
+    """Equal probabilities predict the class with the lowest id."""
+    assert predicted_classes(np.array([[0.2, 0.4, 0.4], [1 / 3] * 3])).tolist() == [1, 0]
