@@ -1,0 +1,1 @@
+"""Download: from a dataset manifest to sealed clean splits."""

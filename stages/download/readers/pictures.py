@@ -1,0 +1,103 @@
+"""Decoding image files to uint8 arrays, refusing whatever would change values unseen."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFile
+
+
+def decode(path: Path, channels: int, size: int, *, crop: bool) -> NDArray[np.uint8]:
+    """Return the picture in `path` as uint8 (size, size, channels).
+
+    Orientation tags (EXIF) are not applied. A picture of another size is cut to its central
+    square (the odd pixel goes to the right and bottom) and resized by Pillow's 8-bit bicubic
+    filter, which is fixed-point arithmetic and gives the same bytes everywhere.
+
+    Parameters
+    ----------
+    path
+        PNG, JPEG or TIFF file.
+    channels
+        1 or 3. Gray is replicated to 3; colour becomes 1 only if its channels are equal.
+    size
+        Height and width to return, pixels.
+    crop
+        Whether another size is cut and resized, or refused.
+
+    Raises
+    ------
+    DataError
+        When it cannot be decoded, has more than 8 bits, several pages, transparency, another
+        colour space, or (without `crop`) another size.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            if (pages := getattr(picture, "n_frames", 1)) > 1:
+                message = f"{path}: has {pages} pages; save each as a file of its own"
+                raise DataError(message)
+            fitted = _fitted(path, _eight_bits(path, picture), size, crop=crop)
+            return _with_channels(path, np.array(fitted, np.uint8), channels)
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
+        message = f"{path}: cannot be decoded: {error}"
+        raise DataError(message) from error
+
+
+def _eight_bits(path: Path, picture: ImageFile.ImageFile) -> Image.Image:
+    """Return the picture as L or RGB."""
+    # Pillow opens 16-bit colour as mode RGB and drops the low bytes; only its raw mode tells.
+    if picture.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in picture.tile):
+        message = (
+            f"{path}: more than 8 bits per value (mode {picture.mode}); choose the window that "
+            "matters and save 8 bits: (clip(a, low, high) - low) * 255 / (high - low), rounded"
+        )
+        raise DataError(message)
+    if picture.mode in {"RGBA", "LA", "PA"} or "transparency" in picture.info:
+        clear = picture.convert("RGBA")
+        if clear.getchannel("A").getextrema() != (255, 255):
+            message = f"{path}: has transparent pixels; save it without transparency"
+            raise DataError(message)
+        return clear.convert("RGB")
+    if picture.mode in {"1", "P"}:
+        return picture.convert("L" if picture.mode == "1" else "RGB")
+    if picture.mode not in {"L", "RGB"}:
+        message = f"{path}: colour space {picture.mode}; save it as gray or RGB"
+        raise DataError(message)
+    return picture
+
+
+def _fitted(path: Path, picture: Image.Image, size: int, *, crop: bool) -> Image.Image:
+    from PIL import Image
+
+    if picture.size == (size, size):
+        return picture
+    width, height = picture.size
+    if not crop:
+        message = f"{path}: is {width}×{height} pixels, not {size}×{size}"
+        raise DataError(message)
+    side = min(width, height)
+    left, top = (width - side) // 2, (height - side) // 2
+    square = picture.crop((left, top, left + side, top + side))
+    return square.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def _with_channels(path: Path, pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
+    planes = pixels[..., None] if pixels.ndim == 2 else pixels
+    if planes.shape[2] == channels:
+        return planes
+    if channels == 3:
+        return np.repeat(planes, 3, axis=2)
+    if not (planes == planes[..., :1]).all():
+        message = f"{path}: is coloured, but the manifest declares 1 channel"
+        raise DataError(message)
+    return planes[..., :1]
