@@ -1,0 +1,162 @@
+"""``pipeline embed``: embeddings of sealed sets, their clean splits and the class prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipeline.cli import options
+from pipeline.cli.options import listed
+
+if TYPE_CHECKING:
+    from pipeline.cli.study import Study
+    from pipeline.unit import Node
+
+Model = Annotated[
+    list[str], typer.Option("--model", help="Encoder, comma-separated or repeated for several.")
+]
+Protocols = Annotated[
+    list[str] | None,
+    typer.Option("--protocols", help="Protocols whose splits are embedded too."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command("embed")(embed)
+
+
+def embed(
+    model: Model,
+    store: options.Store = options.DEFAULT_STORE,
+    manifests: options.Manifests = None,
+    run: options.Run = None,
+    datasets: options.Datasets = None,
+    suite: options.Suite = None,
+    splits: options.Splits = None,
+    protocols: Protocols = None,
+    only: options.Only = None,
+    weights: options.Weights = None,
+    device: options.Device = "auto",
+    seed: options.Seed = 0,
+    workers: options.Workers = options.DEFAULT_WORKERS,
+    no_wait: options.NoWait = False,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+    log: options.Log = None,
+) -> None:
+    """Embed every sealed set and its clean split with a frozen encoder.
+
+    The train split is embedded too where a protocol needs it: always for a vision-only encoder,
+    which has no zero-shot, else with --protocols or --splits.
+    """
+    from pipeline.cli.execution import Resources, build
+    from pipeline.cli.study import Study, unique
+    from pipeline.store import Store
+
+    opened = Store.open(store)
+    study = Study(opened, manifests, weights=weights, device=device, seed=seed)
+    names = [study.encoder(name).id for name in listed(model)]
+    images = sealed_images(study, listed(datasets), run, suite, listed(splits), listed(only))
+    nodes: list[Node] = []
+    for name in names:
+        chosen = images + train_splits(study, name, images, listed(splits), listed(protocols))
+        nodes += [study.embedding(name, node) for node in unique(iter(chosen))]
+        nodes += prompt_nodes(study, name, images, run)
+        if not dry_run:
+            study.pin_encoder(name)
+    resources = Resources(workers, wait=not no_wait, log=log)
+    build(opened, nodes, resources, dry_run=dry_run, as_json=as_json)
+
+
+def sealed_images(
+    study: Study,
+    datasets: Sequence[str],
+    run: str | None,
+    suite: str | None,
+    splits: Sequence[str],
+    only: Sequence[str],
+) -> list[Node]:
+    """Return the sealed sets and clean splits that are selected.
+
+    Raises
+    ------
+    MissingInputError
+        If something named explicitly is not sealed, or nothing is.
+    """
+    from pipeline.cli.study import default_suites, unique
+    from pipeline.errors import MissingInputError
+    from pipeline.selectors import selects
+
+    names = [study.dataset(name).id for name in datasets]
+    names = names or (list(study.run(run).datasets) if run else present_datasets(study))
+    suites = default_suites(study, suite, run) if suite or run else list(study.suites)
+    found: list[Node] = []
+    missing: list[str] = []
+    for name in names:
+        sealed = []
+        for split in splits or ("test",):
+            clean = study.split(name, split)
+            candidates = [node for s in suites for node in study.sets(s, name, split)]
+            wanted = [node for node in candidates if selects(only, node.recipe.name)]
+            sealed += [node for node in wanted if study.store.sealed(node.recipe)]
+            if study.store.sealed(clean.recipe) and (sealed or not only):
+                sealed.append(clean)
+        found += sealed
+        if not sealed and (datasets or run):
+            missing.append(name)
+    if missing or not found:
+        what = ", ".join(missing) or " ".join(only) or "anything"
+        message = (
+            f"nothing is sealed of {what}: build it first with `{build_command(study, missing)}`"
+        )
+        raise MissingInputError(message)
+    return unique(iter(found))
+
+
+def present_datasets(study: Study) -> list[str]:
+    """Return the declared datasets of which the store has a clean split."""
+    folder = study.store.root / "datasets"
+    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    return [name for name in study.datasets if name in present]
+
+
+def train_splits(
+    study: Study,
+    encoder: str,
+    images: Sequence[Node],
+    splits: Sequence[str],
+    protocols: Sequence[str],
+) -> list[Node]:
+    """Return the train splits that the protocols of an encoder need."""
+    from pipeline.manifest import unknown_name
+    from stages.evaluate.protocols import PROTOCOLS
+
+    for protocol in protocols:
+        if protocol not in PROTOCOLS:
+            raise unknown_name("protocol", protocol, PROTOCOLS)
+    vision_only = study.encoder(encoder).kind == "vision-only"
+    needed = any("train" in PROTOCOLS[name].needs for name in protocols)
+    if splits or not (needed or (vision_only and not protocols)):
+        return []
+    names = dict.fromkeys(str(node.recipe.parameters["dataset"]) for node in images)
+    return [study.split(name, "train") for name in names if "train" in study.splits(name)]
+
+
+def prompt_nodes(study: Study, encoder: str, images: Sequence[Node], run: str | None) -> list[Node]:
+    """Return the class prompts of the datasets that images are of."""
+    from pipeline.cli.study import DEFAULT_RUN
+
+    manifest = study.run(run or DEFAULT_RUN)
+    names = dict.fromkeys(str(node.recipe.parameters["dataset"]) for node in images)
+    return [
+        node for name in names for node in study.prompt_embeddings(encoder, name, manifest).values()
+    ]
+
+
+def build_command(study: Study, datasets: Sequence[str]) -> str:
+    """Return the command that builds the sets of datasets."""
+    named = f" --datasets {','.join(datasets)}" if datasets else ""
+    return f"pipeline build corruptions{named} --store {study.store.root}"

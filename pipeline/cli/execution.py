@@ -1,0 +1,140 @@
+"""From targets to a finished run: plan, show or build, and tell how it went."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.cli.output import ProgressDisplay, print_json, print_table, say, show, size
+from pipeline.events import EventLog, Listener
+from pipeline.plan import Plan, make_plan
+from pipeline.store import Store
+from pipeline.unit import Node
+
+
+@dataclass(frozen=True)
+class Resources:
+    """How a run is carried out; nothing here changes what it makes."""
+
+    workers: int
+    wait: bool = True
+    log: Path | None = None
+
+
+def build(
+    store: Store, targets: Sequence[Node], resources: Resources, *, dry_run: bool, as_json: bool
+) -> None:
+    """Build what is missing of `targets`, or show it."""
+    plan = make_plan(store, targets)
+    if dry_run:
+        show_plan(store, plan, as_json=as_json)
+        return
+    done = execute(store, plan, resources)
+    if as_json:
+        content = {"sealed_before": plan.sealed, "artifacts": len(plan.steps), "units": done}
+        print_json("build", content)
+
+
+def execute(store: Store, plan: Plan, resources: Resources) -> int:
+    """Run a plan with progress and log; return how many units were done.
+
+    Raises
+    ------
+    PipelineError
+        Telling every distinct failure, if units failed.
+    """
+    if not plan.steps:
+        say(f"nothing to do: {plan.sealed} artifacts are sealed already")
+        return 0
+    from pipeline.runner import run  # pyarrow is for runs that do something
+
+    display = ProgressDisplay()
+    listeners: list[Listener] = [display]
+    log = _open_log(resources.log)
+    if log is not None:
+        listeners.append(log)
+    try:
+        outcome = run(
+            store,
+            plan,
+            workers=resources.workers,
+            listeners=listeners,
+            wait_for_others=resources.wait,
+        )
+    finally:
+        display.close()
+        if log is not None:
+            log.close()
+    outcome.raise_failures()
+    return outcome.done
+
+
+def show_plan(store: Store, plan: Plan, *, as_json: bool) -> None:
+    """Print what a plan would do: units with reasons, rows, bytes and an estimate of time."""
+    units: list[dict[str, Any]] = [
+        {
+            "stage": step.node.recipe.stage,
+            "name": step.node.recipe.name,
+            "recipe_key": step.node.recipe.key,
+            "reason": step.reason,
+            "shards": len(step.units),
+            "rows": step.rows,
+            "bytes": step.nbytes,
+        }
+        for step in plan.steps
+    ]
+    seconds = estimate_seconds(store, plan)
+    if as_json:
+        totals: dict[str, Any] = {"bytes": plan.nbytes, "seconds": seconds, "sealed": plan.sealed}
+        print_json("plan", {"units": units, **totals})
+        return
+    if not units:
+        show(f"nothing to do: {plan.sealed} artifacts are sealed already")
+        return
+    headings = ("artifact", "rows", "bytes", "reason")
+    print_table(
+        headings,
+        [
+            (f"{u['stage']}/{u['name']}", str(u["rows"]), size(u["bytes"]), u["reason"])
+            for u in units
+        ],
+    )
+    estimate = "" if seconds is None else f", about {seconds:.0f} s of one core"
+    show(
+        f"{len(units)} artifacts to build, {size(plan.nbytes)}{estimate}; {plan.sealed} are sealed"
+    )
+
+
+def estimate_seconds(store: Store, plan: Plan) -> float | None:
+    """Return the core-seconds a plan will take, from what its stages took in this store.
+
+    None where the store has nothing of a stage to go by.
+    """
+    wanted = {step.node.recipe.stage for step in plan.steps}
+    spent: dict[str, list[float]] = {}
+    for manifest in store.manifests():
+        if manifest.stage in wanted:
+            total = spent.setdefault(manifest.stage, [0.0, 0.0])
+            total[0] += float(manifest.document["provenance"]["seconds"])
+            total[1] += manifest.rows
+    if wanted - spent.keys():
+        return None
+    rates = {stage: seconds / max(rows, 1) for stage, (seconds, rows) in spent.items()}
+    return round(sum(rates[step.node.recipe.stage] * step.rows for step in plan.steps), 1)
+
+
+def _open_log(path: Path | None) -> EventLog | None:
+    """Open the named log, or one in the user's state folder if that can be written."""
+    if path is not None:
+        return EventLog(path)
+    state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    name = dt.datetime.now(tz=dt.UTC).strftime("%Y%m%dT%H%M%S.%f")
+    try:
+        return EventLog(state / "medshards" / f"{name}-{os.getpid()}.jsonl")
+    except OSError as error:
+        say(f"no log is written: {error}")
+        return None

@@ -1,0 +1,245 @@
+"""``pipeline list``, ``plan``, ``status``, ``explain`` and ``verify``: look, change nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli import options
+from pipeline.cli.options import listed
+from pipeline.cli.output import print_json, print_table, say, show, size
+
+if TYPE_CHECKING:
+    from pipeline.cli.study import Study
+    from pipeline.store import Store
+
+KINDS = ("artifacts", "sets", "datasets", "suites", "encoders", "runs")
+Kind = Annotated[
+    str,
+    typer.Argument(help="artifacts, sets, datasets, suites, encoders or runs", metavar="[KIND]"),
+]
+Target = Annotated[str, typer.Argument(help="datasets, corruptions or all", metavar="[TARGET]")]
+Selectors = Annotated[
+    list[str] | None, typer.Argument(help="<stage>/<name>, with wildcards", metavar="[SELECTOR]...")
+]
+Name = Annotated[str, typer.Argument(help="<stage>/<name> of one artifact, or a set's name")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the app."""
+    app.command("list")(list_)
+    app.command()(plan)
+    app.command()(status)
+    app.command()(explain)
+    app.command()(verify)
+
+
+def list_(
+    kind: Kind = "artifacts",
+    store: options.Store = options.DEFAULT_STORE,
+    manifests: options.Manifests = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """List what is sealed in the store (artifacts, sets), or what can be named in commands."""
+    from pipeline.cli.study import Study
+    from pipeline.manifest import unknown_name
+    from pipeline.store import Store
+
+    if kind not in KINDS:
+        raise unknown_name("kind", kind, KINDS)
+    opened = Store.open(store)
+    if kind in {"artifacts", "sets"}:
+        rows = _sealed_rows(opened, stage="corruptions" if kind == "sets" else None)
+    else:
+        rows = _declared_rows(Study(opened, manifests), kind)
+    if as_json:
+        print_json("list", {kind: rows})
+    elif rows:
+        print_table(list(rows[0]), [[_cell(value) for value in row.values()] for row in rows])
+    else:
+        say(f"no {kind} in {store}")
+
+
+def plan(
+    target: Target = "all",
+    store: options.Store = options.DEFAULT_STORE,
+    manifests: options.Manifests = None,
+    run: options.Run = None,
+    datasets: options.Datasets = None,
+    suite: options.Suite = None,
+    splits: options.Splits = None,
+    only: options.Only = None,
+    seed: options.Seed = 0,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show what a build would make, and why; nothing is changed."""
+    from pipeline.cli.build import targets
+    from pipeline.cli.execution import show_plan
+    from pipeline.cli.study import Study
+    from pipeline.plan import make_plan
+    from pipeline.store import Store
+
+    opened = Store.open(store)
+    study = Study(opened, manifests, seed=seed)
+    nodes = targets(study, target, run, listed(datasets), suite, listed(splits), listed(only))
+    show_plan(opened, make_plan(opened, nodes), as_json=as_json)
+
+
+def status(
+    selectors: Selectors = None,
+    store: options.Store = options.DEFAULT_STORE,
+    manifests: options.Manifests = None,
+    run: options.Run = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Show the state of every artifact: sealed, missing, stale or damaged.
+
+    Reads manifests alone; "damaged" is what the last `pipeline verify` recorded. Missing are the
+    rest of what the store has begun: the other sets of a suite on a split, and their embeddings;
+    with --run also what that run still lacks.
+    """
+    from pipeline.cli.states import states
+    from pipeline.cli.study import Study
+    from pipeline.selectors import selects
+    from pipeline.store import Store
+
+    rows = [
+        row
+        for row in states(Study(Store.open(store), manifests), run)
+        if selects(selectors or [], f"{row['stage']}/{row['name']}")
+        or selects(selectors or [], row["name"])
+    ]
+    if as_json:
+        print_json("status", {"artifacts": rows})
+        return
+    counts: dict[tuple[str, str], list[int]] = {}
+    for row in rows:
+        total = counts.setdefault((row["stage"], row["state"]), [0, 0, 0])
+        for position, value in enumerate((1, row["rows"], row["bytes"])):
+            total[position] += value
+    cells = [(*key, str(n), str(samples), size(b)) for key, (n, samples, b) in counts.items()]
+    print_table(("stage", "state", "artifacts", "rows", "bytes"), cells)
+    for row in rows:
+        if row["state"] != "sealed" and (selectors or row["state"] != "missing"):
+            show(f"{row['state']}: {row['stage']}/{row['name']}")
+
+
+def explain(
+    name: Name,
+    store: options.Store = options.DEFAULT_STORE,
+    manifests: options.Manifests = None,
+    as_json: options.AsJson = False,
+) -> None:
+    """Say what an artifact is made from, and why it is missing or would be rebuilt."""
+    from pipeline.cli.states import explained
+    from pipeline.cli.study import Study
+    from pipeline.store import Store
+
+    found = explained(Study(Store.open(store), manifests), name)
+    if as_json:
+        print_json("explain", {"artifacts": found})
+        return
+    for one in found:
+        show(f"{one['stage']}/{one['name']}: {one['state']}")
+        for reason in one["reasons"]:
+            show(f"  because: {reason}")
+        show(f"  recipe key: {one['recipe_key']}")
+        for key, value in one["parameters"].items():
+            show(f"  {key} = {value}")
+        for role, source in one["inputs"].items():
+            show(f"  input {role}: {source}")
+
+
+def verify(
+    selectors: Selectors = None,
+    store: options.Store = options.DEFAULT_STORE,
+    workers: options.Workers = options.DEFAULT_WORKERS,
+    as_json: options.AsJson = False,
+) -> None:
+    """Compare every byte of the store with what its manifests promise; exit 5 on a difference."""
+    from pipeline.cli.output import VerifyProgress
+    from pipeline.selectors import selects
+    from pipeline.store import Store
+    from pipeline.verify import verify as check
+
+    progress = VerifyProgress()
+    problems = check(
+        Store(store),
+        lambda label: selects(selectors or [], label),
+        workers=workers,
+        progress=progress,
+    )
+    if as_json:
+        print_json(
+            "verify",
+            {
+                "artifacts": progress.artifacts,
+                "bytes": progress.nbytes,
+                "problems": [
+                    {"artifact": p.artifact, "file": p.file, "kind": p.kind, "detail": p.detail}
+                    for p in problems
+                ],
+            },
+        )
+    else:
+        for problem in problems:
+            show(f"{problem.kind}: {problem.file}: {problem.detail}")
+        show(
+            f"{progress.artifacts} artifacts, {size(progress.nbytes)} read: "
+            f"{len(problems)} problems"
+        )
+    if problems:
+        raise typer.Exit(5)
+
+
+def _sealed_rows(store: Store, stage: str | None) -> list[dict[str, Any]]:
+    return [
+        {
+            "stage": manifest.stage,
+            "name": manifest.name,
+            "rows": manifest.rows,
+            "bytes": manifest.nbytes,
+            "recipe_key": manifest.recipe_key,
+            "content_digest": manifest.content_digest,
+        }
+        for manifest in store.manifests()
+        if stage in {None, manifest.stage}
+    ]
+
+
+def _declared_rows(study: Study, kind: str) -> list[dict[str, Any]]:
+    if kind == "datasets":
+        return [
+            {
+                "id": one.id,
+                "size": one.size,
+                "classes": len(one.classes),
+                "splits": " ".join(f"{k}={v}" for k, v in one.splits.counts().items())
+                if one.splits
+                else "",
+                "licence": one.licence.spdx,
+                "synthetic": one.synthetic,
+                "title": one.title,
+            }
+            for one in study.datasets.values()
+        ]
+    if kind == "suites":
+        return [
+            {"id": one.id, "corruptions": len(one.corruptions), "title": one.title}
+            for one in study.suites.values()
+        ]
+    if kind == "encoders":
+        return [
+            {"id": one.id, "kind": one.kind, "width": one.width, "title": one.title}
+            for one in study.encoders.values()
+        ]
+    return [
+        {"id": one.id, "datasets": " ".join(one.datasets), "title": one.title}
+        for one in study.runs.values()
+    ]
+
+
+def _cell(value: object) -> str:
+    text = str(value)
+    return text[:12] if len(text) == 64 and isinstance(value, str) else text

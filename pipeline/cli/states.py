@@ -1,0 +1,249 @@
+"""The state of every artifact, from manifests alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pipeline.artifact import Manifest
+from pipeline.cli.study import unique
+from pipeline.errors import MissingInputError, UsageError, VerificationError
+from pipeline.plan import differences, explain
+from pipeline.selectors import selects
+from pipeline.store import Store
+from stages.corrupt.stage import CORRUPTIONS
+from stages.download.stage import DATASETS
+from stages.embed.stage import EMBEDDINGS
+
+if TYPE_CHECKING:
+    from pipeline.cli.study import Study
+    from pipeline.unit import Node
+
+
+def states(study: Study, run: str | None = None) -> list[dict[str, Any]]:
+    """Return one row per artifact: stage, name, recipe_key, content_digest, state, rows, bytes."""
+    store = study.store
+    manifests, rows = _readable(store)
+    expected = {node.recipe.label: node for node in _expected(study, manifests, run)}
+    damaged = store.damaged()
+    stale = _stale(manifests, expected, store)
+    for manifest in manifests.values():
+        state = "sealed"
+        if manifest.recipe_key in stale:
+            state = "stale"
+        if manifest.identity in damaged:
+            state = "damaged"
+        rows.append(_row(manifest.stage, manifest.name, manifest.recipe_key, state, manifest))
+    sealed = {recipe_key for recipe_key in manifests if recipe_key not in stale}
+    for stage, name, key in store.unsealed():
+        if key not in sealed:
+            rows.append(_row(stage, name, key, "missing"))
+    begun = {row["recipe_key"] for row in rows}
+    for label, node in expected.items():
+        if node.recipe.key not in begun and store.sealed(node.recipe) is None:
+            stage, name = label.split("/", 1)
+            rows.append(_row(stage, name, node.recipe.key, "missing", node=node))
+    return sorted(rows, key=lambda row: (row["stage"], row["name"], row["recipe_key"]))
+
+
+def explained(study: Study, name: str) -> list[dict[str, Any]]:
+    """Return what the artifacts of a name (or selector) are made from, and why they lack.
+
+    Raises
+    ------
+    UsageError
+        If no artifact, present or expected, has this name.
+    """
+    store = study.store
+    manifests, _ = _readable(store)
+    nodes = {node.recipe.label: node for node in _expected(study, manifests, None)}
+    nodes |= {node.recipe.label: node for node in _named(study, name)}
+    found = []
+    for row in states(study):
+        label = f"{row['stage']}/{row['name']}"
+        if not (selects([name], label) or selects([name], row["name"])):
+            nodes.pop(label, None)
+            continue
+        node = nodes.pop(label, None)
+        manifest = manifests.get(row["recipe_key"])
+        found.append(_explanation(store, row["state"], label, manifest, node))
+    for label, node in nodes.items():
+        found.append(_explanation(store, "missing", label, None, node))
+    if not found:
+        message = f"no artifact is named {name!r}; see `pipeline status` and `pipeline list`"
+        raise UsageError(message)
+    return found
+
+
+def _explanation(
+    store: Store, state: str, label: str, manifest: Manifest | None, node: Node | None
+) -> dict[str, Any]:
+    stage, name = label.split("/", 1)
+    reasons: list[str] = []
+    if state == "damaged" and manifest is not None:
+        kinds = ", ".join(store.damaged()[manifest.identity])
+        reasons = [f"the last verify found: {kinds}; remove {manifest.folder} and build again"]
+    elif state == "stale" and manifest is not None:
+        reasons = differences(manifest, node.recipe) if node else ["an input of it has changed"]
+    elif state == "missing" and node is not None:
+        records = len(store.records(node.recipe))
+        partial = [f"partial: {records} of {node.shards} shards are published"] if records else []
+        reasons = partial or explain(store, node.recipe)
+    recipe = node.recipe if node else None
+    if manifest is not None:
+        parameters = manifest.parameters
+        inputs = {
+            role: f"{one['stage']}/{one['name']} {one['recipe_key']}"
+            for role, one in manifest.document["inputs"].items()
+        }
+        key = manifest.recipe_key
+    else:
+        parameters = dict(recipe.parameters) if recipe else {}
+        sources = recipe.inputs.items() if recipe else ()
+        inputs = {role: f"{source.label} {source.key}" for role, source in sources}
+        key = recipe.key if recipe else ""
+    return {
+        "stage": stage,
+        "name": name,
+        "state": state,
+        "reasons": reasons,
+        "recipe_key": key,
+        "parameters": parameters,
+        "inputs": inputs,
+    }
+
+
+def _readable(store: Store) -> tuple[dict[str, Manifest], list[dict[str, Any]]]:
+    """Return the manifests that can be read by recipe key, and rows for those that cannot."""
+    manifests: dict[str, Manifest] = {}
+    rows = []
+    for folder in store.artifact_folders():
+        try:
+            manifest = Manifest.read(folder)
+        except FileNotFoundError:
+            continue
+        except VerificationError:
+            stage, *parts, key = folder.relative_to(store.root).parts
+            rows.append(_row(stage, "/".join(parts), key, "damaged"))
+            continue
+        manifests[manifest.recipe_key] = manifest
+    return manifests, rows
+
+
+def _expected(study: Study, manifests: dict[str, Manifest], run: str | None) -> Iterator[Node]:
+    """Yield what should exist given what the store has begun, and what a run lists."""
+    images: list[Node] = []
+    begun = [(m.stage, m.name, m.parameters.get("seed")) for m in manifests.values()]
+    begun += [(stage, name, None) for stage, name, _ in study.store.unsealed()]
+    for stage, name, seed in dict.fromkeys(begun):
+        images += _images(study, stage, name.split("/"), seed)
+    if run is not None:
+        images += _of_run(study, run)
+    images = unique(iter(images))
+    yield from images
+    embedded = {manifest.name for manifest in manifests.values() if manifest.stage == EMBEDDINGS}
+    for encoder in study.embedded_encoders():
+        yield from _embeddings(study, encoder, images, embedded)
+
+
+def _images(study: Study, stage: str, parts: list[str], seed: object) -> list[Node]:
+    """Return the clean split of that name, or all sets of the suite and split it belongs to."""
+    try:
+        if stage == DATASETS and parts[0] in study.datasets:
+            return [study.split(parts[0], parts[1])]
+        if stage == CORRUPTIONS and parts[0] in study.suites and parts[1] in study.datasets:
+            suite, dataset, split = parts[:3]
+            known = seed if isinstance(seed, int) else None
+            return study.sets(suite, dataset, split, known)
+    except (MissingInputError, UsageError):
+        pass  # its source is not at hand to be named, or its manifest has changed
+    return []
+
+
+def _embeddings(
+    study: Study, encoder: str, images: list[Node], embedded: set[str]
+) -> Iterator[Node]:
+    """Yield the embeddings of an encoder on every split of which it has any."""
+    families = {_family(name) for name in embedded}
+    for node in images:
+        name = f"{encoder}/{node.recipe.name}"
+        if name in embedded or _family(name) in families:
+            try:
+                yield study.embedding(encoder, node)
+            except MissingInputError:
+                return  # its weights are not at hand and the store has pinned none
+
+
+def _family(name: str) -> str:
+    """Return an embedding's name without corruption and severity; of a clean split, itself."""
+    parts = name.split("/")
+    return "/".join(parts[:4]) if len(parts) == 6 else name
+
+
+def _of_run(study: Study, run: str) -> list[Node]:
+    manifest = study.run(run)
+    nodes: list[Node] = []
+    for dataset in manifest.datasets:
+        nodes += [study.split(dataset, split) for split in study.splits(dataset)]
+        for suite in manifest.suites:
+            for split in manifest.splits:
+                nodes += study.sets(suite, dataset, split)
+    return nodes
+
+
+def _named(study: Study, name: str) -> list[Node]:
+    """Return the node of a plain name that nothing in the store has begun."""
+    parts = name.split("/")
+    parts = parts[1:] if parts[0] in {"datasets", "corruptions"} else parts
+    if len(parts) == 2 and parts[0] in study.datasets:
+        return [study.split(parts[0], parts[1])]
+    if len(parts) == 5 and parts[0] in study.suites and parts[1] in study.datasets:
+        sets = study.sets(parts[0], parts[1], parts[2])
+        return [node for node in sets if selects(["/".join(parts)], node.recipe.name)]
+    return []
+
+
+def _stale(manifests: dict[str, Manifest], expected: dict[str, Node], store: Store) -> set[str]:
+    """Return the keys of artifacts whose recipe, or an input's recipe, is no longer current."""
+    current = {node.recipe.label: node.recipe.key for node in expected.values()}
+    aliased = {
+        store.sealed(node.recipe).recipe_key  # type: ignore[union-attr]
+        for node in expected.values()
+        if store.sealed(node.recipe) is not None
+    }
+    known: dict[str, bool] = {}
+
+    def is_stale(key: str) -> bool:
+        if key in known or key not in manifests:
+            return known.get(key, False)
+        known[key] = False
+        manifest = manifests[key]
+        changed = manifest.label in current and key not in aliased
+        inputs = manifest.document["inputs"].values()
+        known[key] = changed or (
+            key not in aliased and any(is_stale(one["recipe_key"]) for one in inputs)
+        )
+        return known[key]
+
+    return {key for key in manifests if is_stale(key)}
+
+
+def _row(
+    stage: str,
+    name: str,
+    key: str,
+    state: str,
+    manifest: Manifest | None = None,
+    node: Node | None = None,
+) -> dict[str, Any]:
+    rows = manifest.rows if manifest else node.rows if node else 0
+    nbytes = manifest.nbytes if manifest else node.rows * node.row_bytes if node else 0
+    return {
+        "stage": stage,
+        "name": name,
+        "recipe_key": key,
+        "content_digest": manifest.content_digest if manifest else None,
+        "state": state,
+        "rows": rows,
+        "bytes": nbytes,
+    }

@@ -1,0 +1,190 @@
+"""Which systems a store can evaluate, and what stands in the way of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+from pipeline.cli.embed import present_datasets
+from pipeline.errors import MissingInputError
+from pipeline.selectors import selects
+from stages.corrupt.stage import CORRUPTIONS
+from stages.evaluate.predictions import CLEAN, System
+from stages.evaluate.protocols import PROTOCOLS
+from stages.evaluate.stage import EvaluatedSet, SystemInputs
+
+if TYPE_CHECKING:
+    from pipeline.cli.study import Study
+    from pipeline.unit import Node
+    from stages.evaluate.schema import RunManifest
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What an evaluation is asked for; empty means whatever the store has."""
+
+    run: RunManifest
+    datasets: tuple[str, ...] = ()
+    suites: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ()
+    encoders: tuple[str, ...] = ()
+    protocols: tuple[str, ...] = ()
+    prompts: str | None = None
+    only: tuple[str, ...] = ()
+    named_run: bool = False
+    """Whether the run was named, so that all it lists must exist."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """Something that is not evaluated because an input is missing, and what would enable it."""
+
+    what: str
+    reason: str
+    command: str
+    required: bool
+    """Whether it was named explicitly, or is the rest of something begun."""
+
+
+class Cell(NamedTuple):
+    """One encoder on one split under one suite."""
+
+    suite: str
+    dataset: str
+    split: str
+    encoder: str
+
+    def __str__(self) -> str:
+        return f"{self.encoder} on {self.suite}/{self.dataset}/{self.split}"
+
+
+class Systems:
+    """Every system whose inputs are sealed (`found`), and why the others are not (`skipped`)."""
+
+    def __init__(self, study: Study, selection: Selection) -> None:
+        self.found: list[SystemInputs] = []
+        self.skipped: list[Skipped] = []
+        self._study = study
+        self._selection = selection
+        run = selection.run if selection.named_run else None
+        datasets = selection.datasets or (run.datasets if run else present_datasets(study))
+        encoders = selection.encoders or (run.encoders if run else study.embedded_encoders())
+        suites = selection.suites or (run.suites if run else tuple(study.suites))
+        self._named = bool(run or selection.datasets or selection.only)
+        for dataset in datasets:
+            for suite in suites:
+                for split in selection.splits or selection.run.splits:
+                    self._add_split(suite, dataset, split, encoders)
+        if not encoders:
+            self._skip("everything", "nothing is embedded", "embed --model NAME", required=False)
+        self._require_something()
+
+    def _add_split(self, suite: str, dataset: str, split: str, encoders: Sequence[str]) -> None:
+        store = self._study.store
+        images = self._study.split(dataset, split)
+        every = self._study.sets(suite, dataset, split)
+        sets = [node for node in every if selects(self._selection.only, node.recipe.name)]
+        if not sets:
+            return
+        unbuilt = [node for node in [images, *sets] if store.sealed(node.recipe) is None]
+        if not unbuilt:
+            for encoder in encoders:
+                self._add_encoder(Cell(suite, dataset, split, encoder), images, sets)
+            return
+        begun = any(store.sealed(node.recipe) for node in sets)
+        begun = begun or any(store.records(node.recipe) for node in unbuilt)
+        only = "".join(f" --only '{text}'" for text in self._selection.only)
+        command = f"build corruptions --suite {suite} --datasets {dataset} --splits {split}{only}"
+        what = f"{suite}/{dataset}/{split}"
+        self._skip(what, _missing(unbuilt, "not built"), command, required=self._named or begun)
+
+    def _add_encoder(self, cell: Cell, images: Node, sets: Sequence[Node]) -> None:
+        store = self._study.store
+        command = f"embed --model {cell.encoder} --datasets {cell.dataset}"
+        required = self._selection.named_run or bool(self._selection.encoders)
+        try:
+            nodes = [self._study.embedding(cell.encoder, node) for node in [images, *sets]]
+        except MissingInputError:
+            self._skip(str(cell), "not embedded", command, required=required)
+            return
+        absent = [node for node in nodes if store.sealed(node.recipe) is None]
+        if absent:
+            begun = any(store.sealed(node.recipe) for node in nodes[1:])
+            begun = begun or any(store.records(node.recipe) for node in absent)
+            reason = _missing(absent, "not embedded")
+            self._skip(str(cell), reason, command, required=required or begun)
+            return
+        pairs = zip(nodes, [images, *sets], strict=True)
+        evaluated = tuple(_evaluated(node, of) for node, of in pairs)
+        for protocol in self._selection.protocols or self._selection.run.protocols:
+            if "texts" in PROTOCOLS[protocol].needs:
+                self._add_with_texts(cell, protocol, images, evaluated)
+            else:
+                self._add_with_train(cell, protocol, images, evaluated)
+
+    def _add_with_train(
+        self, cell: Cell, protocol: str, images: Node, evaluated: tuple[EvaluatedSet, ...]
+    ) -> None:
+        study = self._study
+        what, required = f"{protocol} of {cell}", bool(self._selection.protocols)
+        if "train" not in study.splits(cell.dataset):
+            self._skip(what, "the dataset has no train split", "", required=required)
+            return
+        train = study.split(cell.dataset, "train")
+        embedded = study.embedding(cell.encoder, train)
+        if study.store.sealed(embedded.recipe) is None:
+            command = (
+                f"embed --model {cell.encoder} --datasets {cell.dataset} --protocols {protocol}"
+            )
+            self._skip(what, "the train split is not embedded", command, required=required)
+            return
+        system = System(*cell, protocol, None, None, None, 0)
+        self.found.append(SystemInputs(system, images, evaluated, train, embedded))
+
+    def _add_with_texts(
+        self, cell: Cell, protocol: str, images: Node, evaluated: tuple[EvaluatedSet, ...]
+    ) -> None:
+        study, run = self._study, self._selection.run
+        what, required = f"{protocol} of {cell}", bool(self._selection.protocols)
+        if study.encoder(cell.encoder).kind == "vision-only":
+            self._skip(what, "the encoder is vision-only", "", required=False)
+            return
+        prompts = study.prompt_embeddings(cell.encoder, cell.dataset, run)
+        if not prompts:
+            self._skip(what, "the dataset declares no class prompts", "", required=required)
+            return
+        wanted = self._selection.prompts or run.prompts
+        chosen = wanted if wanted in prompts else next(iter(prompts))
+        if study.store.sealed(prompts[chosen].recipe) is None:
+            command = f"embed --model {cell.encoder} --datasets {cell.dataset}"
+            command += f" --run {run.id}" if self._selection.named_run else ""
+            self._skip(what, "the class prompts are not embedded", command, required=required)
+            return
+        for template in run.templates:
+            system = System(*cell, protocol, template, chosen, None, 0)
+            self.found.append(SystemInputs(system, images, evaluated, texts=prompts[chosen]))
+
+    def _skip(self, what: str, reason: str, command: str, *, required: bool) -> None:
+        if command:
+            command = f"pipeline {command} --store {self._study.store.root}"
+        self.skipped.append(Skipped(what, reason, command, required))
+
+    def _require_something(self) -> None:
+        """Where something was named and nothing is found, all that is missing is required."""
+        asked = self._named or self._selection.suites or self._selection.encoders
+        if asked and not self.found:
+            self.skipped = [replace(one, required=True) for one in self.skipped]
+
+
+def _evaluated(embedding: Node, images: Node) -> EvaluatedSet:
+    if images.recipe.stage != CORRUPTIONS:
+        return EvaluatedSet(CLEAN, 0, embedding)
+    parameters = images.recipe.parameters
+    return EvaluatedSet(str(parameters["corruption"]), int(str(parameters["severity"])), embedding)
+
+
+def _missing(nodes: Sequence[Node], why: str) -> str:
+    names = [node.recipe.name for node in nodes]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return f"{', '.join(names[:3])}{more}: {why}"
