@@ -1,0 +1,1 @@
+"""Embed: from sealed images and class prompts to embeddings of frozen encoders."""

@@ -1,0 +1,143 @@
+"""What an encoder manifest declares."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+
+from pipeline.manifest import Declared
+
+Text = Annotated[str, Field(min_length=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9@_-]*$")]
+Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+Family: TypeAlias = Literal["texture", "pixels", "open_clip"]
+HAND_MADE: frozenset[Family] = frozenset({"texture", "pixels"})
+"""Families that compute a fixed formula: no weights, nothing learned, no text."""
+
+
+class Licence(Declared):
+    """Under what terms the weights (or the code, where there are none) may be used."""
+
+    spdx: Text
+    """SPDX identifier, or `LicenseRef-` and the name of a licence that has none."""
+    source: Text
+    """Where the licence was read."""
+
+
+class Preprocessing(Declared):
+    """How 8-bit RGB pixels become the model's input; always declared, never guessed.
+
+    Weights alone do not tell how their images were prepared, and the wrong preparation gives
+    plausible embeddings without any error.
+    """
+
+    resize_mode: Literal["shortest", "longest", "squash"]
+    """Shortest side to the input size and centre crop, longest side and padding, or both sides."""
+    interpolation: Literal["bicubic", "bilinear"]
+    """Interpolation of the resize, always with antialiasing."""
+    mean: tuple[Unit, Unit, Unit]
+    """Subtracted per channel, red green blue, from pixels scaled to 0..1."""
+    std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
+    """Divided by, per channel, after the mean was subtracted."""
+    fill: Annotated[int, Field(ge=0, le=255)] = 0
+    """Grey level of the padding of `longest`."""
+
+
+class Weights(Declared):
+    """Where the weights are published and which architecture they belong to."""
+
+    repository: Repository | None = None
+    """Hugging Face Hub repository; none: the weights are only ever given by `--weights`."""
+    revision: Text = "main"
+    """Branch, tag or commit of the repository."""
+    architecture: Text | None = None
+    """open_clip's name of the architecture; without it the weights folder must describe it."""
+    tag: Text | None = None
+    """open_clip's name of the published weights of that architecture."""
+    quick_gelu: bool = False
+    """Whether the weights were trained with QuickGELU instead of GELU."""
+
+    @field_validator("tag")
+    @classmethod
+    def _tag_of_architecture(cls, tag: str | None, info: ValidationInfo) -> str | None:
+        if tag is not None and info.data.get("architecture") is None:
+            message = "a tag belongs to an architecture; give that too"
+            raise ValueError(message)
+        return tag
+
+
+class TextTower(Declared):
+    """How texts become the model's input."""
+
+    tokenizer: Literal["clip", "hugging-face"]
+    """CLIP's byte-pair encoding, which open_clip brings along, or tokenizer files."""
+    context_length: PositiveInt
+    """Number of tokens read, start and end included; longer texts are cut."""
+    repository: Repository | None = None
+    """Hub repository of the text tower's `config.json` and tokenizer, where it is another one."""
+
+
+class EncoderManifest(Declared):
+    """A file in `manifests/encoders/`: one encoder."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    """Version of this form of manifest; written `schema = 1`."""
+    id: Name
+    """Name in selectors, sets and folders."""
+    title: Text
+    """Name for people."""
+    description: Text
+    """What it is, and what it must not be taken for."""
+    citation: Text
+    """How to cite it."""
+    family: Family
+    """Which loader brings it to life."""
+    kind: Literal["vision-language", "vision-only"]
+    """Whether it embeds texts too."""
+    width: PositiveInt
+    """Number of components of an embedding."""
+    input_size: Annotated[int, Field(ge=8, le=4096)]
+    """Height and width of its input, pixels."""
+    dtype: Literal["float32", "float16"] = "float32"
+    """In which embeddings are stored; they are computed in float32."""
+    licence: Licence
+    pretraining_data: tuple[Text, ...] = Field(default=(), validate_default=True)
+    """What the weights were trained on, one entry per collection."""
+    preprocessing: Preprocessing | None = Field(default=None, validate_default=True)
+    weights: Weights | None = Field(default=None, validate_default=True)
+    text: TextTower | None = Field(default=None, validate_default=True)
+
+    @field_validator("kind")
+    @classmethod
+    def _hand_made_see_only(cls, kind: str, info: ValidationInfo) -> str:
+        if kind != "vision-only" and info.data.get("family") in HAND_MADE:
+            message = f"a {info.data['family']} encoder embeds no text; write vision-only"
+            raise ValueError(message)
+        return kind
+
+    @field_validator("pretraining_data", "preprocessing", "weights")
+    @classmethod
+    def _only_learned(cls, value: object, info: ValidationInfo) -> object:
+        family = info.data.get("family")
+        if family in HAND_MADE and value:
+            message = f"a {family} encoder learns nothing; remove it"
+            raise ValueError(message)
+        if family is not None and family not in HAND_MADE and not value:
+            message = f"a learned encoder ({family}) declares it; say so where it is not published"
+            raise ValueError(message)
+        return value
+
+    @field_validator("text")
+    @classmethod
+    def _text_where_read(cls, text: TextTower | None, info: ValidationInfo) -> TextTower | None:
+        kind = info.data.get("kind")
+        if kind == "vision-only" and text is not None:
+            message = "a vision-only encoder reads no text; remove it"
+            raise ValueError(message)
+        if kind == "vision-language" and text is None:
+            message = "a vision-language encoder declares its tokenizer and context length"
+            raise ValueError(message)
+        return text

@@ -1,0 +1,130 @@
+"""Reading weights files safely, and fitting them into a model without any guess."""
+
+from __future__ import annotations
+
+import pickle  # noqa: TID251  # only to name the error of an unsafe file
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipeline.errors import DataError
+
+if TYPE_CHECKING:
+    import torch
+
+State = dict[str, "torch.Tensor"]
+"""Tensors by name."""
+
+_NAMED = 4
+"""How many tensor names of a kind an error lists."""
+
+
+def read_state(path: Path) -> State:
+    """Return the tensors in a `.safetensors` file or a pickled state dict, on the CPU.
+
+    Pickled files are read with `weights_only`, so a file cannot run code. A training checkpoint's
+    `state_dict` is taken, and the `module.` that data-parallel training puts before names removed.
+
+    Raises
+    ------
+    DataError
+        If the file is cut short, damaged, or holds anything but tensors.
+    """
+    import torch  # only once there is something to load
+    from safetensors import SafetensorError  # as above
+
+    try:
+        loaded = _read(path)
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        pickle.UnpicklingError,
+        SafetensorError,
+    ) as error:
+        reason = str(error).strip().split("\n")[0]
+        message = f"{path}: cannot be read as weights (cut short, damaged or unsafe): {reason}"
+        raise DataError(message) from error
+    if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
+        loaded = loaded["state_dict"]
+    if not isinstance(loaded, Mapping) or not loaded:
+        message = f"{path}: holds no tensors by name, but a {type(loaded).__name__}"
+        raise DataError(message)
+    if others := [name for name, value in loaded.items() if not torch.is_tensor(value)]:
+        message = f"{path}: holds more than tensors: {_listed(others)}"
+        raise DataError(message)
+    prefix = "module." if all(name.startswith("module.") for name in loaded) else ""
+    return {name.removeprefix(prefix): value for name, value in loaded.items()}
+
+
+def fit(
+    model: torch.nn.Module,
+    path: Path,
+    *,
+    name: str,
+    adapt: Callable[[State, torch.nn.Module], State] = lambda state, _: state,
+) -> None:
+    """Load the weights file `path` into `model`, tensor by tensor, all of them and no others.
+
+    Nothing is resized, filled in or left at its random start: position embeddings of another
+    input size, for instance, are refused. `adapt` may rename tensors of older files.
+
+    Raises
+    ------
+    DataError
+        Naming the file, `name` (the architecture), and the missing, unexpected and ill-shaped
+        tensors.
+    """
+    state = adapt(read_state(path), model)
+    expected = model.state_dict()
+    # Batch normalisation counts its training steps; some files leave that out, nothing reads it.
+    counters = {key for key in expected if key.endswith(".num_batches_tracked")}
+    state = {key: expected[key] for key in counters} | state
+    missing = [key for key in expected if key not in state]
+    unexpected = [key for key in state if key not in expected]
+    shaped = [
+        f"{key} is {tuple(value.shape)} instead of {tuple(expected[key].shape)}"
+        for key, value in state.items()
+        if key in expected and value.shape != expected[key].shape
+    ]
+    faults = []
+    if missing:
+        faults.append(f"{len(missing)} of {len(expected)} missing: {_listed(missing)}")
+    if unexpected:
+        faults.append(f"{len(unexpected)} unexpected: {_listed(unexpected)}")
+    if shaped:
+        faults.append(f"{len(shaped)} of another shape: {_listed(shaped)}")
+    if faults:
+        message = f"{path}: these weights do not fit {name}: {'; '.join(faults)}"
+        raise DataError(message)
+    model.load_state_dict(state)
+
+
+def _read(path: Path) -> object:
+    import torch  # as above
+    from safetensors.torch import load_file  # as above
+
+    if path.suffix == ".safetensors":
+        return load_file(path)
+    if _is_torchscript(path):
+        message = (
+            "it is a TorchScript archive, which is a program, not a table of tensors; "
+            "use the safetensors file of the same weights"
+        )
+        raise ValueError(message)
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _listed(names: list[str]) -> str:
+    shown = ", ".join(names[:_NAMED])
+    return f"{shown}, …" if len(names) > _NAMED else shown
