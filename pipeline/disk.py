@@ -66,17 +66,17 @@ class Disk:
                     raise FileExistsError(final) from error
                 staged.rename(final)
 
-    def replace(self, path: Path, data: bytes) -> None:
-        """Replace the content of a small mutable file atomically."""
-        staged = path.with_name(f".{path.name}.{os.getpid()}.{os.urandom(4).hex()}")
-        try:
-            self.write(staged, [data])
-            with reported(path):
-                staged.replace(path)
-        except BaseException:
-            staged.unlink(missing_ok=True)
-            raise
+    def replace(self, staged: Path, path: Path, data: bytes) -> None:
+        """Replace the content of a small mutable file atomically, by way of `staged`."""
+        self.write(staged, [data])
+        with reported(path):
+            staged.replace(path)
         self.sync_folder(path.parent)
+
+    def sync_file(self, path: Path) -> None:
+        """Make the content of a file durable."""
+        with reported(path), path.open("rb") as file:
+            os.fsync(file.fileno())
 
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder durable."""

@@ -16,8 +16,8 @@ from filelock import FileLock, Timeout
 from pipeline.artifact import ALIAS, MANIFEST, RECORDS, Artifact, Manifest, require_schema
 from pipeline.digest import Json, digest_json
 from pipeline.disk import Disk, reported
-from pipeline.documents import read_document, seal_document
-from pipeline.errors import HeldError, MissingInputError, UsageError, VerificationError
+from pipeline.documents import Document, read_document, seal_document
+from pipeline.errors import HeldError, MissingInputError, StoreError, UsageError, VerificationError
 from pipeline.recipe import Recipe
 
 SCHEMA = "medshards/store/1"
@@ -72,10 +72,10 @@ class Store:
             require_schema(read_document(path), SCHEMA, path)
 
     @contextlib.contextmanager
-    def writing(self) -> Iterator[None]:
+    def writing(self, *, sweep: bool = True) -> Iterator[None]:
         """Make the store exist and keep a staging folder in it for as long as writing lasts.
 
-        What killed writers left in staging is swept first.
+        What killed writers left in staging is swept first, unless `sweep` is false.
         """
         self.disk.make_folder(self.root / STAGING)
         self.disk.make_folder(self.root / LEASES)
@@ -83,14 +83,14 @@ class Store:
         owner = FileLock(session.with_suffix(OWNER), thread_local=False)
         with reported(self.root):
             with FileLock(self.root / LEASES / "prepare.lock", thread_local=False):
-                if not (self.root / STORE_FILE).exists():
-                    self.disk.replace(self.root / STORE_FILE, seal_document({"schema": SCHEMA}))
-                for orphan in self.orphans():
+                for orphan in self.orphans() if sweep else ():
                     remove_tree(orphan)
                 owner.acquire()
             self.disk.make_folder(session)
         self._session = session
         try:
+            if not (self.root / STORE_FILE).exists():
+                self._replace(self.root / STORE_FILE, {"schema": SCHEMA})
             yield
         finally:
             self._session = None
@@ -105,15 +105,10 @@ class Store:
     def sealed(self, recipe: Recipe) -> Manifest | None:
         """Return the manifest of a recipe's artifact, or None where it is not sealed."""
         if recipe.key not in self._sealed:
-            folder = self.folder(recipe)
-            with contextlib.suppress(FileNotFoundError):
-                alias = read_document(folder / ALIAS)
-                require_schema(alias, ALIAS_SCHEMA, folder / ALIAS)
-                folder = folder.with_name(alias["recipe_key"])
-            try:
-                self._sealed[recipe.key] = Manifest.read(folder)
-            except FileNotFoundError:
+            manifest = _manifest_of(self.folder(recipe))
+            if manifest is None:
                 return None
+            self._sealed[recipe.key] = manifest
         return self._sealed[recipe.key]
 
     def artifact(self, recipe: Recipe) -> Artifact:
@@ -145,10 +140,12 @@ class Store:
         content_key = recipe.content_key(digests)
         folder = self.folder(recipe)
         for manifest in self.manifests_below(folder.parent):
-            if manifest.content_key == content_key and manifest.recipe_key != recipe.key:
+            if manifest.content_key != content_key or manifest.identity in self.damaged():
+                continue
+            if manifest.recipe_key != recipe.key:
                 alias = {"schema": ALIAS_SCHEMA, "recipe_key": manifest.recipe_key}
                 self.disk.make_folder(folder)
-                self.disk.replace(folder / ALIAS, seal_document(alias))
+                self._replace(folder / ALIAS, alias)
                 return self.sealed(recipe)
         return None
 
@@ -214,6 +211,12 @@ class Store:
         finally:
             remove_tree(folder)
 
+    def sweep(self) -> None:
+        """Remove what killed writers left in staging, if the store can be written."""
+        if self.orphans():
+            with contextlib.suppress(StoreError), self.writing():
+                pass
+
     def orphans(self) -> list[Path]:
         """Return what lies in staging and has no living owner."""
         folder = self.root / STAGING
@@ -248,7 +251,7 @@ class Store:
             pins = self.pins()
             if pins.get(table, {}).get(name) != digest:
                 pins.setdefault(table, {})[name] = digest
-                self.disk.replace(self.root / SOURCES_FILE, _pins_bytes(pins))
+                self._replace(self.root / SOURCES_FILE, _pins_bytes(pins))
 
     def damaged(self) -> dict[str, list[str]]:
         """Return what the last `verify` found: ``{manifest identity: problem kinds}``."""
@@ -256,7 +259,11 @@ class Store:
             path = self.root / VERIFICATION_FILE
             document: dict[str, Any] = {"schema": VERIFICATION_SCHEMA, "damaged": {}}
             if path.exists():
-                document = read_document(path)
+                try:
+                    document = read_document(path)
+                except VerificationError as error:
+                    message = f"{error}; `pipeline verify` on the whole store writes it anew"
+                    raise VerificationError(message) from error
                 require_schema(document, VERIFICATION_SCHEMA, path)
             self._damaged = dict(document["damaged"])
         return self._damaged
@@ -264,8 +271,15 @@ class Store:
     def record_damaged(self, damaged: dict[str, list[str]]) -> None:
         """Remember what `verify` found, in place of what it found before."""
         document: dict[str, Json] = {"schema": VERIFICATION_SCHEMA, "damaged": damaged}
-        self.disk.replace(self.root / VERIFICATION_FILE, seal_document(document))
+        self._replace(self.root / VERIFICATION_FILE, document)
         self._damaged = damaged
+
+    def _replace(self, path: Path, content: Document | bytes) -> None:
+        """Replace a small mutable file; a kill leaves nothing but what the next sweep takes."""
+        data = content if isinstance(content, bytes) else seal_document(content)
+        session = self.writing(sweep=False) if self._session is None else contextlib.nullcontext()
+        with session, self.staging() as staging:
+            self.disk.replace(staging / path.name, path, data)
 
     def require_undamaged(self, manifest: Manifest) -> None:
         """Refuse an artifact that the last `verify` found damaged."""
@@ -305,6 +319,18 @@ def remove_tree(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def _manifest_of(folder: Path) -> Manifest | None:
+    """Return the manifest in a folder, or the one that an alias there leads to."""
+    with contextlib.suppress(FileNotFoundError):
+        return Manifest.read(folder)
+    # The artifact that an alias stands for may be gone: then its own is built.
+    with contextlib.suppress(FileNotFoundError):
+        alias = read_document(folder / ALIAS)
+        require_schema(alias, ALIAS_SCHEMA, folder / ALIAS)
+        return Manifest.read(folder.with_name(alias["recipe_key"]))
+    return None
 
 
 def _subfolders(folder: Path) -> Iterator[Path]:

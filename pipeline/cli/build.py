@@ -73,28 +73,25 @@ def targets(
     UsageError
         If a name is unknown or a selector matches nothing.
     """
-    from pipeline.cli.study import default_datasets, default_suites, unique
-    from pipeline.errors import UsageError
+    from pipeline.cli.study import (
+        default_datasets,
+        default_suites,
+        named_in,
+        require_matches,
+        unique,
+    )
     from pipeline.manifest import unknown_name
-    from pipeline.selectors import selects, unmatched
+    from pipeline.selectors import selects
 
     if target not in TARGETS:
         raise unknown_name("target", target, TARGETS)
     names = default_datasets(study, datasets, run)
     suites = default_suites(study, suite, run)
     if only and not datasets and not run:
-        names = _named_in(study, only) or names
+        names = named_in(study, only) or names
     nodes = list(_nodes(study, target, names, suites, splits))
-    if missed := unmatched(only, [node.recipe.name for node in nodes]):
-        message = f"no set or split matches {missed[0]!r}; see `pipeline list sets`"
-        raise UsageError(message)
+    require_matches(only, [node.recipe.name for node in nodes])
     return unique(node for node in nodes if selects(only, node.recipe.name))
-
-
-def _named_in(study: Study, only: Sequence[str]) -> list[str]:
-    """Return the datasets that selectors name in plain words, so that `--only` alone is enough."""
-    parts = [part for selector in only for part in selector.split("/")[:2]]
-    return [name for name in study.datasets if name in parts]
 
 
 def _nodes(

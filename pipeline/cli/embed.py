@@ -59,6 +59,7 @@ def embed(
     opened = Store.open(store)
     study = Study(opened, manifests, weights=weights, device=device, seed=seed)
     names = [study.encoder(name).id for name in listed(model)]
+    require_protocols(listed(protocols))
     images = sealed_images(study, listed(datasets), run, suite, listed(splits), listed(only))
     nodes: list[Node] = []
     for name in names:
@@ -83,23 +84,28 @@ def sealed_images(
 
     Raises
     ------
+    UsageError
+        If a selector matches no set.
     MissingInputError
         If something named explicitly is not sealed, or nothing is.
     """
-    from pipeline.cli.study import default_suites, unique
+    from pipeline.cli.study import default_suites, named_in, require_matches, unique
     from pipeline.errors import MissingInputError
     from pipeline.selectors import selects
 
     names = [study.dataset(name).id for name in datasets]
-    names = names or (list(study.run(run).datasets) if run else present_datasets(study))
+    names = names or (list(study.run(run).datasets) if run else named_in(study, only))
+    names = names or present_datasets(study)
     suites = default_suites(study, suite, run) if suite or run else list(study.suites)
     found: list[Node] = []
     missing: list[str] = []
+    possible: list[str] = []
     for name in names:
         sealed = []
         for split in splits or ("test",):
             clean = study.split(name, split)
             candidates = [node for s in suites for node in study.sets(s, name, split)]
+            possible += [node.recipe.name for node in candidates]
             wanted = [node for node in candidates if selects(only, node.recipe.name)]
             sealed += [node for node in wanted if study.store.sealed(node.recipe)]
             if study.store.sealed(clean.recipe) and (sealed or not only):
@@ -107,11 +113,11 @@ def sealed_images(
         found += sealed
         if not sealed and (datasets or run):
             missing.append(name)
+    if possible:
+        require_matches(only, possible)
     if missing or not found:
-        what = ", ".join(missing) or " ".join(only) or "anything"
-        message = (
-            f"nothing is sealed of {what}: build it first with `{build_command(study, missing)}`"
-        )
+        what = " of " + (", ".join(missing) or " ".join(only)) if missing or only else ""
+        message = f"nothing is sealed{what}: build it first with `{build_command(study, missing)}`"
         raise MissingInputError(message)
     return unique(iter(found))
 
@@ -123,6 +129,16 @@ def present_datasets(study: Study) -> list[str]:
     return [name for name in study.datasets if name in present]
 
 
+def require_protocols(names: Sequence[str]) -> None:
+    """Refuse an unknown protocol, suggesting the nearest."""
+    from pipeline.manifest import unknown_name
+    from stages.evaluate.protocols import PROTOCOLS
+
+    for name in names:
+        if name not in PROTOCOLS:
+            raise unknown_name("protocol", name, PROTOCOLS)
+
+
 def train_splits(
     study: Study,
     encoder: str,
@@ -131,12 +147,8 @@ def train_splits(
     protocols: Sequence[str],
 ) -> list[Node]:
     """Return the train splits that the protocols of an encoder need."""
-    from pipeline.manifest import unknown_name
     from stages.evaluate.protocols import PROTOCOLS
 
-    for protocol in protocols:
-        if protocol not in PROTOCOLS:
-            raise unknown_name("protocol", protocol, PROTOCOLS)
     vision_only = study.encoder(encoder).kind == "vision-only"
     needed = any("train" in PROTOCOLS[name].needs for name in protocols)
     if splits or not (needed or (vision_only and not protocols)):

@@ -66,11 +66,13 @@ def evaluate(
     Reads cached shards only: no network, no raw data, no encoder. Exits 4 when something named
     explicitly is missing or a selected collection of sets is only partly built or embedded.
     """
+    from pipeline.cli.embed import require_protocols
     from pipeline.cli.execution import Resources
     from pipeline.cli.study import DEFAULT_RUN, Study
     from pipeline.cli.systems import Selection
     from pipeline.store import Store
 
+    require_protocols(listed(protocols))
     study = Study(Store.open(store), manifests, seed=seed)
     selection = Selection(
         run=study.run(run or DEFAULT_RUN),
@@ -78,7 +80,7 @@ def evaluate(
         suites=(study.suite(suite).id,) if suite else (),
         splits=tuple(listed(splits)),
         encoders=tuple(study.encoder(name).id for name in listed(encoders)),
-        protocols=_known_protocols(listed(protocols)),
+        protocols=tuple(listed(protocols)),
         prompts=prompts,
         only=tuple(listed(only)),
         named_run=run is not None,
@@ -210,16 +212,6 @@ class _Request:
         return any(one.images.attributes["synthetic"] for one in self._systems.found)
 
 
-def _known_protocols(names: Sequence[str]) -> tuple[str, ...]:
-    from pipeline.manifest import unknown_name
-    from stages.evaluate.protocols import PROTOCOLS
-
-    for name in names:
-        if name not in PROTOCOLS:
-            raise unknown_name("protocol", name, PROTOCOLS)
-    return tuple(names)
-
-
 def _without_baseline(
     study: Study, systems: Systems, baseline: str, *, named: bool
 ) -> list[Skipped]:
@@ -249,5 +241,8 @@ def _require(skipped: Sequence[Skipped]) -> None:
 
     required = [one for one in skipped if one.required]
     if required:
-        lines = [f"{one.what}: {one.reason}; build it with: {one.command}" for one in required]
+        lines = [
+            f"{one.what}: {one.reason}" + (f"; build it with: {one.command}" * bool(one.command))
+            for one in required
+        ]
         raise MissingInputError("\n".join(lines))

@@ -59,16 +59,16 @@ def explained(study: Study, name: str) -> list[dict[str, Any]]:
     nodes = {node.recipe.label: node for node in _expected(study, manifests, None)}
     nodes |= {node.recipe.label: node for node in _named(study, name)}
     found = []
+    seen = set()
     for row in states(study):
         label = f"{row['stage']}/{row['name']}"
-        if not (selects([name], label) or selects([name], row["name"])):
-            nodes.pop(label, None)
-            continue
-        node = nodes.pop(label, None)
-        manifest = manifests.get(row["recipe_key"])
-        found.append(_explanation(store, row["state"], label, manifest, node))
+        seen.add(label)
+        if selects([name], label) or selects([name], row["name"]):
+            manifest = manifests.get(row["recipe_key"])
+            found.append(_explanation(store, row["state"], label, manifest, nodes.get(label)))
     for label, node in nodes.items():
-        found.append(_explanation(store, "missing", label, None, node))
+        if label not in seen and (selects([name], label) or selects([name], node.recipe.name)):
+            found.append(_explanation(store, "missing", label, None, node))
     if not found:
         message = f"no artifact is named {name!r}; see `pipeline status` and `pipeline list`"
         raise UsageError(message)

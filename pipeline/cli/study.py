@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.catalogue import Catalogue, by_id
 from pipeline.digest import Json, digest_json
-from pipeline.errors import MissingInputError
+from pipeline.errors import MissingInputError, UsageError
 from pipeline.manifest import unknown_name
+from pipeline.selectors import unmatched
 from pipeline.store import Store
 from pipeline.unit import Node
 
@@ -166,7 +167,9 @@ class Study:
 
     def pin_encoder(self, encoder: str) -> None:
         """Remember which files an encoder has in this store, for commands that have none."""
-        self.store.pin("encoders", encoder, digest_json(self._loaded(encoder)[1]))
+        digest = digest_json(self._loaded(encoder)[1])
+        if self.store.pins().get("encoders", {}).get(encoder) != digest:
+            self.store.pin("encoders", encoder, digest)
 
     def embedded_encoders(self) -> list[str]:
         """Return the declared encoders that have any sealed embeddings, in name order."""
@@ -230,6 +233,25 @@ def default_suites(study: Study, name: str | None, run: str | None) -> list[str]
     if name:
         return [study.suite(name).id]
     return list(study.run(run or DEFAULT_RUN).suites)
+
+
+def named_in(study: Study, only: Sequence[str]) -> list[str]:
+    """Return the datasets that selectors name in plain words, so that `--only` alone is enough."""
+    parts = [part for selector in only for part in selector.split("/")[:2]]
+    return [name for name in study.datasets if name in parts]
+
+
+def require_matches(only: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse selectors that match none of the names they could.
+
+    Raises
+    ------
+    UsageError
+        Naming the first.
+    """
+    if missed := unmatched(only, names):
+        message = f"no set or split matches {missed[0]!r}; see `pipeline list sets`"
+        raise UsageError(message)
 
 
 def set_parts(name: str) -> tuple[str, str, str, str, int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.cli.embed import present_datasets
+from pipeline.cli.study import named_in, require_matches
 from pipeline.errors import MissingInputError
 from pipeline.selectors import selects
 from stages.corrupt.stage import CORRUPTIONS
@@ -68,14 +69,18 @@ class Systems:
         self._study = study
         self._selection = selection
         run = selection.run if selection.named_run else None
-        datasets = selection.datasets or (run.datasets if run else present_datasets(study))
+        datasets = selection.datasets or (run.datasets if run else named_in(study, selection.only))
+        datasets = datasets or present_datasets(study)
         encoders = selection.encoders or (run.encoders if run else study.embedded_encoders())
         suites = selection.suites or (run.suites if run else tuple(study.suites))
         self._named = bool(run or selection.datasets or selection.only)
+        self._possible: list[str] = []
         for dataset in datasets:
             for suite in suites:
                 for split in selection.splits or selection.run.splits:
                     self._add_split(suite, dataset, split, encoders)
+        if self._possible:
+            require_matches(selection.only, self._possible)
         if not encoders:
             self._skip("everything", "nothing is embedded", "embed --model NAME", required=False)
         self._require_something()
@@ -84,6 +89,7 @@ class Systems:
         store = self._study.store
         images = self._study.split(dataset, split)
         every = self._study.sets(suite, dataset, split)
+        self._possible += [node.recipe.name for node in every]
         sets = [node for node in every if selects(self._selection.only, node.recipe.name)]
         if not sets:
             return
@@ -172,7 +178,8 @@ class Systems:
 
     def _require_something(self) -> None:
         """Where something was named and nothing is found, all that is missing is required."""
-        asked = self._named or self._selection.suites or self._selection.encoders
+        chosen = self._selection
+        asked = self._named or chosen.suites or chosen.splits or chosen.encoders or chosen.protocols
         if asked and not self.found:
             self.skipped = [replace(one, required=True) for one in self.skipped]
 

@@ -66,6 +66,8 @@ def set_node(
     seed: int = 0,
 ) -> Node:
     """Return one set of a clean split: ``<suite>/<dataset>/<split>/<corruption>/<severity>``."""
+    from stages.corrupt.kernels.table import KERNELS
+
     clean = images.recipe.parameters
     parameters: dict[str, Json] = {
         "suite": suite.id,
@@ -74,6 +76,7 @@ def set_node(
         "split": clean["split"],
         "corruption": corruption.name,
         "kernel": corruption.kernel,
+        "kernel_version": KERNELS[corruption.kernel].version,
         "severity": severity,
         "values": corruption.severities[severity - 1].model_dump(mode="json"),
         "seed": seed,
