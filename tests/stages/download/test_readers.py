@@ -662,13 +662,19 @@ def stand_in(
     return StandIn(image, index % classes, (image[..., 0] > level // 2).astype(np.uint8))
 
 
+def stand_in_label(modality: str, split: str, index: int, *, classes: int, seed: int = 0) -> int:
+    """Return the label alone."""
+    return stand_in(modality, 8, split, index, classes=classes, seed=seed).label
+
+
 class TestPhantom(ReaderContract):
     """Rendered images; a stand-in generator keeps the wrapper's tests apart from the pixels."""
 
     @pytest.fixture(autouse=True)
     def generator(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Put the stand-in in the generator's place."""
-        monkeypatch.setattr("stages.download.phantom.generate", stand_in, raising=False)
+        monkeypatch.setattr("stages.download.phantom.generate", stand_in)
+        monkeypatch.setattr("stages.download.phantom.label_of", stand_in_label)
 
     def lay_out(self, declare: Declare, folder: Path) -> Dataset:
         """Declare a phantom; nothing lies on disk."""
