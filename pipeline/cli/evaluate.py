@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pipeline.cli.study import Study
     from pipeline.cli.systems import Selection, Skipped, Systems
     from pipeline.unit import Node
+    from stages.evaluate.predictions import System
 
 Encoders = Annotated[
     list[str] | None,
@@ -135,33 +136,41 @@ class _Request:
             SUMMARY_COLUMNS,
             ordered,
         )
+        from stages.evaluate.notes import condensed
         from stages.evaluate.tables import accuracy_tables, as_text, error_tables
 
         results = self._rows(self._results)
         summary = self._rows(self._summaries)
-        skipped = [
-            {"what": one.what, "reason": one.reason, "command": one.command}
-            for one in self._skipped
-        ]
+        notes = self._notes()
         if as_json:
             content: dict[str, Any] = {
                 "baseline": self._baseline,
                 "results": ordered(results, RESULT_COLUMNS),
                 "summary": ordered(summary, SUMMARY_COLUMNS),
-                "notes": self._notes(),
-                "skipped": skipped,
+                "notes": [{"system": str(system), **note} for system, note in notes],
+                "skipped": [
+                    {
+                        "what": one.what,
+                        "where": one.where,
+                        "reason": one.reason,
+                        "command": one.command,
+                    }
+                    for one in self._skipped
+                ],
             }
             print_json("eval", content)
             return
-        for table in [*accuracy_tables(results, summary), *error_tables(summary)]:
+        for table in accuracy_tables(results, summary):
             show(as_text(table))
-        for note in self._notes():
-            show(f"note: {note['system']}: {note['message']}")
+        for line in condensed(notes):
+            show(f"note: {line}")
         if self._synthetic():
-            show("note: phantom datasets are synthetic images, not taken from people")
-        for one in self._skipped:
-            enable = f"; to enable it: {one.command}" if one.command else ""
-            say(f"skipped: {one.what}: {one.reason}{enable}")
+            show("note: the phantom datasets are synthetic images, not taken from people")
+        show("")
+        for table in error_tables(summary):
+            show(as_text(table))
+        for line in skipped_lines(self._skipped):
+            say(line)
 
     def write(self, folder: Path) -> None:
         """Write all results and all of the summary as one Parquet file each."""
@@ -201,15 +210,31 @@ class _Request:
         store = self._study.store
         return [row for node in nodes for row in store.artifact(node.recipe).index().to_pylist()]
 
-    def _notes(self) -> list[dict[str, Any]]:
-        notes = []
-        for one, node in zip(self._systems.found, self._summaries, strict=True):
-            attributes = self._study.store.artifact(node.recipe).attributes
-            notes += [{"system": str(one.system), **note} for note in attributes["notes"]]
-        return notes
+    def _notes(self) -> list[tuple[System, dict[str, Any]]]:
+        store = self._study.store
+        return [
+            (one.system, note)
+            for one, node in zip(self._systems.found, self._summaries, strict=True)
+            for note in store.artifact(node.recipe).attributes["notes"]
+        ]
 
     def _synthetic(self) -> bool:
         return any(one.images.attributes["synthetic"] for one in self._systems.found)
+
+
+def skipped_lines(skipped: Sequence[Skipped]) -> list[str]:
+    """Return what was skipped as one line per thing and reason, however many splits it is on."""
+    groups: dict[tuple[str, str], list[Skipped]] = {}
+    for one in skipped:
+        groups.setdefault((one.what, one.reason), []).append(one)
+    lines = []
+    for (what, reason), ones in groups.items():
+        where = ", ".join(one.where for one in ones if one.where)
+        command = ones[0].command
+        more = f" (and {len(ones) - 1} more like it)" if len(ones) > 1 else ""
+        enable = f"; to enable it: {command}{more}" if command else ""
+        lines.append(f"skipped: {what}{f' on {where}' if where else ''}: {reason}{enable}")
+    return lines
 
 
 def _without_baseline(
@@ -220,19 +245,20 @@ def _without_baseline(
 
     found = {one.system for one in systems.found}
     lacking = {
-        f"CE under {system.protocol} on {system.suite}/{system.dataset}/{system.split}": system
+        (system.protocol, f"{system.suite}/{system.dataset}/{system.split}"): system
         for system in found
         if system._replace(encoder=baseline) not in found
     }
     return [
         Skipped(
-            what,
+            f"CE under {protocol}",
+            where,
             f"the baseline {baseline} is not embedded for it",
             f"pipeline embed --model {baseline} --datasets {system.dataset} "
             f"--protocols {system.protocol} --store {study.store.root}",
             required=named,
         )
-        for what, system in sorted(lacking.items())
+        for (protocol, where), system in sorted(lacking.items())
     ]
 
 
@@ -242,7 +268,8 @@ def _require(skipped: Sequence[Skipped]) -> None:
     required = [one for one in skipped if one.required]
     if required:
         lines = [
-            f"{one.what}: {one.reason}" + (f"; build it with: {one.command}" * bool(one.command))
+            f"{one.what} on {one.where}: {one.reason}"
+            + (f"; build it with: {one.command}" * bool(one.command))
             for one in required
         ]
         raise MissingInputError("\n".join(lines))

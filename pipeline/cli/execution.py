@@ -48,6 +48,7 @@ def execute(store: Store, plan: Plan, resources: Resources) -> int:
         Telling every distinct failure, if units failed.
     """
     if not plan.steps:
+        store.sweep()
         say(f"nothing to do: {plan.sealed} artifacts are sealed already")
         return 0
     from pipeline.runner import run  # pyarrow is for runs that do something

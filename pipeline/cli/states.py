@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,7 @@ def states(study: Study, run: str | None = None) -> list[dict[str, Any]]:
             rows.append(_row(stage, name, key, "missing"))
     begun = {row["recipe_key"] for row in rows}
     for label, node in expected.items():
-        if node.recipe.key not in begun and store.sealed(node.recipe) is None:
+        if node.recipe.key not in begun and _sealed(store, node) is None:
             stage, name = label.split("/", 1)
             rows.append(_row(stage, name, node.recipe.key, "missing", node=node))
     return sorted(rows, key=lambda row: (row["stage"], row["name"], row["recipe_key"]))
@@ -83,6 +84,8 @@ def _explanation(
     if state == "damaged" and manifest is not None:
         kinds = ", ".join(store.damaged()[manifest.identity])
         reasons = [f"the last verify found: {kinds}; remove {manifest.folder} and build again"]
+    elif state == "damaged":
+        reasons = ["its manifest was changed or cut short; remove its folder and build again"]
     elif state == "stale" and manifest is not None:
         reasons = differences(manifest, node.recipe) if node else ["an input of it has changed"]
     elif state == "missing" and node is not None:
@@ -155,7 +158,7 @@ def _images(study: Study, stage: str, parts: list[str], seed: object) -> list[No
             suite, dataset, split = parts[:3]
             known = seed if isinstance(seed, int) else None
             return study.sets(suite, dataset, split, known)
-    except (MissingInputError, UsageError):
+    except (MissingInputError, UsageError, VerificationError):
         pass  # its source is not at hand to be named, or its manifest has changed
     return []
 
@@ -170,7 +173,7 @@ def _embeddings(
         if name in embedded or _family(name) in families:
             try:
                 yield study.embedding(encoder, node)
-            except MissingInputError:
+            except (MissingInputError, VerificationError):
                 return  # its weights are not at hand and the store has pinned none
 
 
@@ -206,11 +209,8 @@ def _named(study: Study, name: str) -> list[Node]:
 def _stale(manifests: dict[str, Manifest], expected: dict[str, Node], store: Store) -> set[str]:
     """Return the keys of artifacts whose recipe, or an input's recipe, is no longer current."""
     current = {node.recipe.label: node.recipe.key for node in expected.values()}
-    aliased = {
-        store.sealed(node.recipe).recipe_key  # type: ignore[union-attr]
-        for node in expected.values()
-        if store.sealed(node.recipe) is not None
-    }
+    found = [_sealed(store, node) for node in expected.values()]
+    aliased = {manifest.recipe_key for manifest in found if manifest is not None}
     known: dict[str, bool] = {}
 
     def is_stale(key: str) -> bool:
@@ -226,6 +226,13 @@ def _stale(manifests: dict[str, Manifest], expected: dict[str, Node], store: Sto
         return known[key]
 
     return {key for key in manifests if is_stale(key)}
+
+
+def _sealed(store: Store, node: Node) -> Manifest | None:
+    """Return the manifest of a node; None too where it was changed, for that has a row already."""
+    with contextlib.suppress(VerificationError):
+        return store.sealed(node.recipe)
+    return None
 
 
 def _row(

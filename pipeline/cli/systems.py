@@ -42,6 +42,8 @@ class Skipped:
     """Something that is not evaluated because an input is missing, and what would enable it."""
 
     what: str
+    where: str
+    """The suite, dataset and split; empty where it is about all."""
     reason: str
     command: str
     required: bool
@@ -56,8 +58,10 @@ class Cell(NamedTuple):
     split: str
     encoder: str
 
-    def __str__(self) -> str:
-        return f"{self.encoder} on {self.suite}/{self.dataset}/{self.split}"
+    @property
+    def where(self) -> str:
+        """Suite, dataset and split."""
+        return f"{self.suite}/{self.dataset}/{self.split}"
 
 
 class Systems:
@@ -82,7 +86,9 @@ class Systems:
         if self._possible:
             require_matches(selection.only, self._possible)
         if not encoders:
-            self._skip("everything", "nothing is embedded", "embed --model NAME", required=False)
+            self._skip(
+                "everything", "", "nothing is embedded", "embed --model NAME", required=False
+            )
         self._require_something()
 
     def _add_split(self, suite: str, dataset: str, split: str, encoders: Sequence[str]) -> None:
@@ -102,8 +108,9 @@ class Systems:
         begun = begun or any(store.records(node.recipe) for node in unbuilt)
         only = "".join(f" --only '{text}'" for text in self._selection.only)
         command = f"build corruptions --suite {suite} --datasets {dataset} --splits {split}{only}"
-        what = f"{suite}/{dataset}/{split}"
-        self._skip(what, _missing(unbuilt, "not built"), command, required=self._named or begun)
+        reason = _missing(unbuilt, "not built")
+        where = f"{suite}/{dataset}/{split}"
+        self._skip("everything", where, reason, command, required=self._named or begun)
 
     def _add_encoder(self, cell: Cell, images: Node, sets: Sequence[Node]) -> None:
         store = self._study.store
@@ -112,14 +119,14 @@ class Systems:
         try:
             nodes = [self._study.embedding(cell.encoder, node) for node in [images, *sets]]
         except MissingInputError:
-            self._skip(str(cell), "not embedded", command, required=required)
+            self._skip(cell.encoder, cell.where, "not embedded", command, required=required)
             return
         absent = [node for node in nodes if store.sealed(node.recipe) is None]
         if absent:
             begun = any(store.sealed(node.recipe) for node in nodes[1:])
             begun = begun or any(store.records(node.recipe) for node in absent)
             reason = _missing(absent, "not embedded")
-            self._skip(str(cell), reason, command, required=required or begun)
+            self._skip(cell.encoder, cell.where, reason, command, required=required or begun)
             return
         pairs = zip(nodes, [images, *sets], strict=True)
         evaluated = tuple(_evaluated(node, of) for node, of in pairs)
@@ -133,9 +140,9 @@ class Systems:
         self, cell: Cell, protocol: str, images: Node, evaluated: tuple[EvaluatedSet, ...]
     ) -> None:
         study = self._study
-        what, required = f"{protocol} of {cell}", bool(self._selection.protocols)
+        what, required = f"{protocol} of {cell.encoder}", bool(self._selection.protocols)
         if "train" not in study.splits(cell.dataset):
-            self._skip(what, "the dataset has no train split", "", required=required)
+            self._skip(what, cell.where, "the dataset has no train split", "", required=required)
             return
         train = study.split(cell.dataset, "train")
         embedded = study.embedding(cell.encoder, train)
@@ -143,7 +150,9 @@ class Systems:
             command = (
                 f"embed --model {cell.encoder} --datasets {cell.dataset} --protocols {protocol}"
             )
-            self._skip(what, "the train split is not embedded", command, required=required)
+            self._skip(
+                what, cell.where, "the train split is not embedded", command, required=required
+            )
             return
         system = System(*cell, protocol, None, None, None, 0)
         self.found.append(SystemInputs(system, images, evaluated, train, embedded))
@@ -152,29 +161,33 @@ class Systems:
         self, cell: Cell, protocol: str, images: Node, evaluated: tuple[EvaluatedSet, ...]
     ) -> None:
         study, run = self._study, self._selection.run
-        what, required = f"{protocol} of {cell}", bool(self._selection.protocols)
+        what, required = f"{protocol} of {cell.encoder}", bool(self._selection.protocols)
         if study.encoder(cell.encoder).kind == "vision-only":
-            self._skip(what, "the encoder is vision-only", "", required=False)
+            self._skip(what, cell.where, "the encoder is vision-only", "", required=False)
             return
         prompts = study.prompt_embeddings(cell.encoder, cell.dataset, run)
         if not prompts:
-            self._skip(what, "the dataset declares no class prompts", "", required=required)
+            self._skip(
+                what, cell.where, "the dataset declares no class prompts", "", required=required
+            )
             return
         wanted = self._selection.prompts or run.prompts
         chosen = wanted if wanted in prompts else next(iter(prompts))
         if study.store.sealed(prompts[chosen].recipe) is None:
             command = f"embed --model {cell.encoder} --datasets {cell.dataset}"
             command += f" --run {run.id}" if self._selection.named_run else ""
-            self._skip(what, "the class prompts are not embedded", command, required=required)
+            self._skip(
+                what, cell.where, "the class prompts are not embedded", command, required=required
+            )
             return
         for template in run.templates:
             system = System(*cell, protocol, template, chosen, None, 0)
             self.found.append(SystemInputs(system, images, evaluated, texts=prompts[chosen]))
 
-    def _skip(self, what: str, reason: str, command: str, *, required: bool) -> None:
+    def _skip(self, what: str, where: str, reason: str, command: str, *, required: bool) -> None:
         if command:
             command = f"pipeline {command} --store {self._study.store.root}"
-        self.skipped.append(Skipped(what, reason, command, required))
+        self.skipped.append(Skipped(what, where, reason, command, required))
 
     def _require_something(self) -> None:
         """Where something was named and nothing is found, all that is missing is required."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,6 +25,8 @@ class Note:
     corruption: str | None
     """The corruption it concerns; None for the whole system."""
     message: str
+    metric: str | None = None
+    """The metric it concerns; None where it is not about one."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,32 @@ def trend_notes(own: SystemScores) -> list[Note]:
             f"{trend.metric} under {trend.corruption} does not fall from severity "
             f"{trend.mildest} ({trend.at_mildest:.4f}) to {trend.severest} "
             f"({trend.at_severest:.4f})",
+            trend.metric,
         )
         for trend in trends(own)
         if not trend.falls
     ]
+
+
+def condensed(notes: Iterable[tuple[System, Mapping[str, Any]]]) -> list[str]:
+    """Return notes as few lines for people: what does not fall, by encoder and protocol.
+
+    Only accuracy is told, and nothing that the tables mark themselves; a note's fields are those
+    of `Note` by name.
+    """
+    places: dict[tuple[str, ...], dict[str, list[str]]] = {}
+    lines = []
+    for system, note in notes:
+        if note["kind"] == "does-not-fall" and note["metric"] == "accuracy":
+            named = (system.encoder, system.protocol, system.template)
+            under = places.setdefault(tuple(part for part in named if part), {})
+            under.setdefault(note["corruption"], []).append(system.dataset)
+        elif note["kind"] in {"undefined", "incomplete-baseline"}:
+            lines.append(f"{system}: {note['message']}")
+    for parts, under in sorted(places.items()):
+        where = "; ".join(f"{name} ({', '.join(found)})" for name, found in under.items())
+        lines.append(f"{', '.join(parts)}: accuracy does not fall with severity under {where}")
+    return lines
 
 
 def columns_by_corruption(own: SystemScores) -> dict[str, dict[int, int]]:

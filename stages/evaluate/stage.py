@@ -137,7 +137,12 @@ class Summarise:
         rows, notes = summarise_system(scores[own], scores.get(against), self._baseline)
         writer.table(to_table(rows, SUMMARY_COLUMNS))
         writer.attributes["notes"] = [
-            {"kind": note.kind, "corruption": note.corruption, "message": note.message}
+            {
+                "kind": note.kind,
+                "corruption": note.corruption,
+                "metric": note.metric,
+                "message": note.message,
+            }
             for note in notes
         ]
 
