@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.digest import Json, digest_json
 from pipeline.documents import Document, read_document
-from pipeline.errors import StoreError, UsageError
+from pipeline.errors import StoreError, UsageError, VerificationError
 from pipeline.shards import ItemSpec, ShardedArray
 
 if TYPE_CHECKING:
@@ -159,10 +159,14 @@ class Artifact:
         from pipeline.tables import read_table
 
         folder = self.manifest.folder / INDEX
-        parts = [
-            read_table(folder / index_name(shard), columns)
-            for shard in range(len(self.manifest.shard_rows))
-        ]
+        try:
+            parts = [
+                read_table(folder / index_name(shard), columns)
+                for shard in range(len(self.manifest.shard_rows))
+            ]
+        except (OSError, ValueError, pa.ArrowException) as error:
+            message = f"{folder}: the index cannot be read: run `pipeline verify`"
+            raise VerificationError(message) from error
         return pa.concat_tables(parts)
 
     @property

@@ -45,21 +45,36 @@ class Outcome:
     failures: list[Failure] = field(default_factory=list)
     blocked: list[Step] = field(default_factory=list)
     """Steps not begun because an input of theirs failed."""
+    built: set[str] = field(default_factory=set)
+    """Recipe keys of the artifacts that units were made of."""
 
     def raise_failures(self) -> None:
         """Raise one error that tells every distinct failure, if there is any."""
         if not self.failures:
             return
         messages = list(dict.fromkeys(str(failure.error) for failure in self.failures))
+        broken = [f.error for f in self.failures if isinstance(f.error, StoreError)]
+        if broken:
+            messages = [str(broken[0])]
         if self.blocked:
             messages.append(f"not begun for want of these: {len(self.blocked)} artifacts")
         message = "\n".join(messages)
         kinds = {type(failure.error) for failure in self.failures}
-        if self.done == 0 and len(kinds) == 1:
-            raise kinds.pop()(message)
-        if self.done == 0:
-            raise PipelineError(message)
-        raise UnitsFailedError(message)
+        if self.built - self._only_for_failed():
+            raise UnitsFailedError(message)
+        raise (kinds.pop() if len(kinds) == 1 else PipelineError)(message)
+
+    def _only_for_failed(self) -> set[str]:
+        """Return the keys of the inputs of what failed: having built only these is no success."""
+        failed = {failure.unit.recipe.key for failure in self.failures}
+        nodes = [failure.unit.node for failure in self.failures]
+        nodes += [step.node for step in self.blocked]
+        keys: set[str] = set()
+        while nodes:
+            inputs = nodes.pop().inputs.values()
+            nodes += [node for node in inputs if node.recipe.key not in keys]
+            keys |= {node.recipe.key for node in inputs}
+        return keys - failed
 
 
 def run(
@@ -83,6 +98,7 @@ def run(
         When asked to stop, after the running units have been published.
     """
     if not plan.steps:
+        store.sweep()
         return Outcome()
     with store.writing():
         return _Run(store, plan, workers, listeners, wait_for_others=wait_for_others).execute()
@@ -120,8 +136,7 @@ class _Run:
         self._tell(RunStarted(plan.units, plan.nbytes, workers))
 
     def execute(self) -> Outcome:
-        for key in [key for key, missing in self._missing.items() if not missing]:
-            self._begin(key)
+        self._begin()
         with ThreadPoolExecutor(self._workers, thread_name_prefix="unit") as pool:
             try:
                 while self._queue or self._running or self._held:
@@ -135,24 +150,24 @@ class _Run:
         self._tell(RunFinished(self._outcome.done, len(self._outcome.failures), seconds))
         return self._outcome
 
-    def _begin(self, key: str) -> None:
-        """Take up a step whose inputs are all sealed."""
-        del self._missing[key]
-        node = self._steps[key].node
-        if self._store.adopt_equivalent(node.recipe) is not None:
-            self._sealed(node, alias=True)
-        else:
-            self._queue.extend(self._units[key])
+    def _begin(self) -> None:
+        """Take up the steps whose inputs are all sealed."""
+        while ready := [key for key, missing in self._missing.items() if not missing]:
+            for key in ready:
+                del self._missing[key]
+                node = self._steps[key].node
+                if self._store.adopt_equivalent(node.recipe) is not None:
+                    self._sealed(node, alias=True)
+                else:
+                    self._queue.extend(self._units[key])
 
     def _sealed(self, node: Node, *, alias: bool = False) -> None:
-        """Tell that an artifact exists and begin what waited for it alone."""
+        """Tell that an artifact exists; what waited for it alone is ready now."""
         key = node.recipe.key
         digest = self._store.artifact(node.recipe).manifest.content_digest
         self._tell(ArtifactSealed(node.recipe.label, key, digest, alias))
-        for other, missing in list(self._missing.items()):
+        for missing in self._missing.values():
             missing.discard(key)
-            if not missing and other in self._missing:
-                self._begin(other)
 
     def _submit(self, pool: ThreadPoolExecutor) -> None:
         """Keep the pool busy; units of a stage that is not parallel run one at a time."""
@@ -198,13 +213,17 @@ class _Run:
             self._outcome.failures.append(Failure(unit, _told(error, label)))
             trace = "".join(traceback.format_exception(error))
             self._tell(UnitFailed(label, unit.shard, str(error), trace))
+            if isinstance(error, StoreError):
+                self._queue.clear()  # the store will refuse the others just the same
             return
         self._outcome.done += 1
+        self._outcome.built.add(unit.recipe.key)
         rows = unit.stop - unit.start
         self._tell(UnitFinished(label, unit.shard, rows, rows * node.row_bytes, seconds))
         self._remaining[unit.recipe.key] -= 1
         if not self._remaining[unit.recipe.key] and self._store.sealed(unit.recipe) is not None:
             self._sealed(node)
+            self._begin()
 
     def _build(self, unit: Unit) -> float:
         """Make, publish and perhaps seal one unit; runs in a thread of the pool."""

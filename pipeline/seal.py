@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import platform
 import shutil
 import socket
@@ -48,15 +49,25 @@ def seal(store: Store, node: Node) -> Manifest | None:
     if found is not None:
         return found
     records = []
-    for shard in range(node.shards):
-        path = folder / RECORDS / record_name(shard)
+    for unit in node.units:
+        path = folder / RECORDS / record_name(unit.shard)
         record = read_document(path)
         require_schema(record, RECORD_SCHEMA, path)
+        if record["arrays"] and record["rows"] != unit.stop - unit.start:
+            message = (
+                f"{path}: has {record['rows']} rows instead of {unit.stop - unit.start}: it was "
+                f"begun with shards of another size; remove {folder} and build it again"
+            )
+            raise DataError(message)
         records.append(record)
     document = _manifest(store, node, records)
     with store.staging() as staging:
         for name, data in _array_files(node, records).items():
             _publish(store, staging / "metadata.part", folder / name, data)
+        # Other workers may have published records and made folders that they have not synced yet.
+        for part in (folder / RECORDS, folder, *folder.parents):
+            if part.is_relative_to(store.root):
+                store.disk.sync_folder(part)
         _publish(store, staging / "manifest.part", folder / MANIFEST, seal_document(document))
     return store.sealed(node.recipe)
 
@@ -102,6 +113,7 @@ def _manifest(store: Store, node: Node, records: list[Document]) -> Document:
         "attributes": attributes,
         "provenance": {
             **_environment(),
+            "sealed": dt.datetime.now(tz=dt.UTC).isoformat(),
             "seconds": round(sum(record["seconds"] for record in records), 4),
         },
     }

@@ -183,10 +183,7 @@ class ShardedArray:
             if step == 1:
                 return self.rows(start, max(start, stop)).copy()
             key = np.arange(start, stop, step)
-        rows = np.asarray(key)
-        if rows.dtype == bool:
-            rows = np.flatnonzero(rows)
-        return self._gather(rows)
+        return self._gather(self._chosen(key))
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Return items `start` to `stop`, as a view where they lie in one shard."""
@@ -196,6 +193,16 @@ class ShardedArray:
         if stop <= self._starts[first + 1]:
             return self._shard(first)[offset : offset + stop - start]
         return self._gather(np.arange(start, stop))
+
+    def _chosen(self, key: object) -> NDArray[np.integer[Any]]:
+        rows: NDArray[Any] = np.asarray(key)
+        if rows.dtype == bool and rows.shape == (len(self),):
+            return np.flatnonzero(rows)
+        integers = rows.dtype.kind in "iu" or rows.size == 0
+        if isinstance(key, tuple) or rows.ndim != 1 or not integers:
+            message = f"{key!r} is not an index of whole items along the first axis"
+            raise IndexError(message)
+        return rows
 
     def _gather(self, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
         items = np.empty((len(rows), *self._spec.shape), self.dtype)
@@ -217,7 +224,7 @@ class ShardedArray:
         # A map of a file shorter than believed kills the process, so its size is checked first.
         slots = int(self._starts[1])
         expected = rows * self._spec.slot + slots * SLOT_BYTES + CRC_BYTES
-        size = path.stat().st_size
+        size = path.stat().st_size if path.exists() else 0
         if size != expected:
             message = f"{path}: {size} bytes instead of {expected}: run `pipeline verify`"
             raise VerificationError(message)
@@ -227,14 +234,19 @@ class ShardedArray:
         return items
 
 
-def missing_items(path: Path, spec: ItemSpec, slots: int, rows: int) -> list[int]:
-    """Return which of the first `rows` items a shard's index says are absent or misplaced."""
-    raw = np.fromfile(path, np.uint8)[-(slots * SLOT_BYTES + CRC_BYTES) : -CRC_BYTES]
-    if raw.size != slots * SLOT_BYTES:
-        return list(range(rows))
-    index = raw.view("<u8").reshape(slots, 2)[:rows]
-    right = np.arange(rows, dtype="<u8") * np.uint64(spec.slot)
-    return [int(row) for row in np.flatnonzero((index[:, 0] != right) | (index[:, 1] != spec.slot))]
+def missing_items(path: Path, slots: int, rows: int) -> list[int]:
+    """Return which of the first `rows` items the index of a shard says are absent.
+
+    An index that does not match its own checksum says nothing.
+    """
+    length = slots * SLOT_BYTES + CRC_BYTES
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - length))
+        raw = np.frombuffer(file.read(), np.uint8)
+    if raw.size != length or not np.array_equal(_crc(raw[:-CRC_BYTES]), raw[-CRC_BYTES:]):
+        return []
+    index = raw[:-CRC_BYTES].view("<u8").reshape(slots, 2)[:rows]
+    return [int(row) for row in np.flatnonzero((index == EMPTY_SLOT).all(axis=1))]
 
 
 def _crc(data: NDArray[np.uint8]) -> NDArray[np.uint8]:

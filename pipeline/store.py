@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import tomllib
@@ -14,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipeline.artifact import ALIAS, MANIFEST, RECORDS, Artifact, Manifest, require_schema
-from pipeline.digest import Json, digest_json
+from pipeline.digest import digest_json
 from pipeline.disk import Disk, reported
 from pipeline.documents import Document, read_document, seal_document
 from pipeline.errors import HeldError, MissingInputError, StoreError, UsageError, VerificationError
@@ -186,12 +187,12 @@ class Store:
         """
         path = self.root / LEASES / f"{recipe.key}-{shard}.lock"
         lock = FileLock(path, thread_local=False)
-        try:
-            with reported(path):
+        with reported(path):
+            try:
                 lock.acquire(blocking=False)
-        except Timeout:
-            message = f"{recipe.label} shard {shard} is being built by another process"
-            raise HeldError(message) from None
+            except Timeout:  # an OSError, too
+                message = f"{recipe.label} shard {shard} is being built by another process"
+                raise HeldError(message) from None
         try:
             yield
         finally:
@@ -221,7 +222,8 @@ class Store:
         """Return what lies in staging and has no living owner."""
         folder = self.root / STAGING
         found = sorted(folder.iterdir()) if folder.is_dir() else []
-        return [path for path in found if not _is_owned(path.with_suffix(OWNER))]
+        # A writer that ends meanwhile takes its folder away before it gives up its lock.
+        return [p for p in found if not _is_owned(p.with_suffix(OWNER)) and p.exists()]
 
     def pins(self) -> dict[str, dict[str, str]]:
         """Return the digests pinned at a first use: ``{table: {name: digest}}``.
@@ -270,7 +272,7 @@ class Store:
 
     def record_damaged(self, damaged: dict[str, list[str]]) -> None:
         """Remember what `verify` found, in place of what it found before."""
-        document: dict[str, Json] = {"schema": VERIFICATION_SCHEMA, "damaged": damaged}
+        document: Document = {"schema": VERIFICATION_SCHEMA, "damaged": damaged}
         self._replace(self.root / VERIFICATION_FILE, document)
         self._damaged = damaged
 
@@ -344,17 +346,27 @@ def _subfolders(folder: Path) -> Iterator[Path]:
 
 
 def _is_owned(owner: Path) -> bool:
-    if not owner.exists():
-        return False
-    lock = FileLock(owner, thread_local=False)
+    """Tell whether a living process holds the lock of a file, which is neither made nor changed."""
     try:
-        lock.acquire(blocking=False)
-    except Timeout:
+        handle = _open_to_lock(owner)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:  # held, or no telling
         return True
-    except OSError as error:
-        return error.errno != errno.EROFS
-    lock.release()
+    finally:
+        os.close(handle)
     return False
+
+
+def _open_to_lock(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR)  # some network file systems lock nothing less
+    except OSError as error:
+        if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
+            raise
+        return os.open(path, os.O_RDONLY)
 
 
 def _pins_bytes(pins: dict[str, Any]) -> bytes:

@@ -36,7 +36,9 @@ def encode_table(table: pa.Table) -> memoryview:
 
 def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
     """Return a Parquet file as a table; the file is read, never mapped."""
-    with path.open("rb") as file:
+    # A file object of Python's would be read by Arrow's threads, which then abort the process
+    # when they need the interpreter while it ends.
+    with pa.OSFile(str(path)) as file:
         return pq.read_table(file, columns=columns)
 
 
@@ -47,11 +49,18 @@ def content_digest(table: pa.Table, arrays: dict[str, ItemSpec]) -> str:
     items' own digests among them; it does not change with shard size, codec or library version.
     """
     columns = [
-        [name, str(table.schema.field(name).type), _digest_values(table[name])]
+        [name, _type_name(table.schema.field(name).type), _digest_values(table[name])]
         for name in sorted(table.column_names)
     ]
     specs: dict[str, Json] = {name: [s.dtype, list(s.shape)] for name, s in arrays.items()}
     return digest_json({"rows": table.num_rows, "arrays": specs, "columns": columns})
+
+
+def _type_name(kind: pa.DataType) -> str:
+    """Return the name of a type; Arrow's own for lists changes on the way through Parquet."""
+    if pa.types.is_fixed_size_list(kind):
+        return f"list<{_type_name(kind.value_type)}>[{kind.list_size}]"
+    return f"list<{_type_name(kind.value_type)}>" if pa.types.is_list(kind) else str(kind)
 
 
 def _digest_values(values: pa.ChunkedArray) -> str:

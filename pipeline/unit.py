@@ -19,7 +19,7 @@ from pipeline.documents import Document, seal_document
 from pipeline.errors import DataError, NonDeterminismError
 from pipeline.recipe import Recipe
 from pipeline.shards import ItemSpec, ShardBuffer, shard_name
-from pipeline.store import Store
+from pipeline.store import Store, remove_tree
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -130,7 +130,9 @@ class UnitWriter:
             table = table.append_column(*self._digest_column(name))
         folders |= self._publish_files()
         folders.add(self._publish_index(table))
-        for folder in sorted(folders):
+        # The folders above, too: another worker may have made one and not synced it yet.
+        above = {above for folder in folders for above in folder.parents}
+        for folder in sorted(folders | {a for a in above if a.is_relative_to(self._folder)}):
             self._store.disk.sync_folder(folder)
         self._publish_record(table.num_rows)
 
@@ -141,18 +143,25 @@ class UnitWriter:
         rows = self._unit.stop - self._unit.start
         buffer = self._buffer(name)
         final = self._folder / name / shard_name(self._specs[name], self._unit.shard)
-        if final.exists() and self._unit.node.tolerance is not None:
-            self._adopt(final, buffer.items(rows))
-        self._publish(final, buffer.finish(rows))
+        try:
+            self._publish(final, buffer.finish(rows))
+        except NonDeterminismError:
+            if self._unit.node.tolerance is None:
+                raise
+            self._adopt(final, buffer.items(rows), self._unit.node.tolerance)
+            self._publish(final, buffer.finish(rows))
         return final.parent
 
-    def _adopt(self, final: Path, items: NDArray[Any]) -> None:
+    def _adopt(self, final: Path, items: NDArray[Any], tolerance: float) -> None:
         """Take over published items that equal ours within the tolerance: the first one wins."""
         spec = ItemSpec(items.dtype.name, items.shape[1:])
-        theirs = spec.items(np.fromfile(final, np.uint8), len(items))
-        if not np.allclose(theirs, items, rtol=0, atol=self._unit.node.tolerance or 0):
+        theirs = np.fromfile(final, np.uint8)
+        if theirs.size < len(items) * spec.slot:
             raise self._differs(final)
-        items[:] = theirs
+        kept = spec.items(theirs, len(items))
+        if not np.allclose(kept, items, rtol=0, atol=tolerance):
+            raise self._differs(final)
+        items[:] = kept
 
     def _digest_column(self, name: str) -> tuple[pa.Field, pa.Array]:
         import pyarrow as pa
@@ -181,16 +190,20 @@ class UnitWriter:
         for path in sorted(root.rglob("*")) if root.exists() else []:
             if path.is_file():
                 final = self._folder / FILES / path.relative_to(root)
+                self._store.disk.sync_file(path)
                 self._register(final, path.stat().st_size, digest_file(path))
                 self._link(path, final)
                 folders.add(final.parent)
         return folders
 
     def _publish(self, final: Path, data: memoryview) -> None:
-        staged = self._staging / f"{len(self._files)}.part"
+        staged = self._staging / "content.part"
         size, digest = self._store.disk.write(staged, [data])
         self._register(final, size, digest)
-        self._link(staged, final)
+        try:
+            self._link(staged, final)
+        finally:
+            remove_tree(staged)
 
     def _register(self, final: Path, size: int, digest: str) -> None:
         path = final.relative_to(self._folder).as_posix()

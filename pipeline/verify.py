@@ -55,20 +55,19 @@ def verify(
     Every file is read in full and never mapped. The artifacts found damaged are remembered in
     the store, where it can be written, for `status` and for all who read them.
     """
-    folders = [path for path in store.artifact_folders() if selected(_label(store, path))]
+    everything = list(store.artifact_folders())
+    folders = [path for path in everything if selected(_label(store, path))]
     with ThreadPoolExecutor(max(1, workers)) as pool:
         found = list(pool.map(lambda folder: _artifact(store, folder, progress), folders))
-    _remember(store, dict(zip(folders, found, strict=True)))
-    return [*itertools.chain(*found), *_own_files(store), *_leftovers(store)]
+    problems = [*itertools.chain(*found), *_own_files(store), *_leftovers(store)]
+    _remember(store, dict(zip(folders, found, strict=True)), whole=folders == everything)
+    return problems
 
 
 def _artifact(store: Store, folder: Path, progress: Callable[[str, int], None]) -> list[Problem]:
     label = _label(store, folder)
-    if (folder / ALIAS).exists():
-        return list(_document(store, label, folder / ALIAS))
     if not (folder / MANIFEST).exists():
-        detail = "begun and never sealed: build it again to complete it"
-        return [Problem(label, _below(store, folder), "unsealed", detail)]
+        return list(_unsealed(store, label, folder))
     problems = list(_document(store, label, folder / MANIFEST))
     if problems:
         return problems
@@ -80,6 +79,18 @@ def _artifact(store: Store, folder: Path, progress: Callable[[str, int], None]) 
         problems.extend(_content(store, manifest))
     progress(label, manifest.nbytes)
     return problems
+
+
+def _unsealed(store: Store, label: str, folder: Path) -> Iterator[Problem]:
+    path = folder / ALIAS
+    detail = "begun and never sealed: build it again to complete it"
+    if path.exists():
+        problems = list(_document(store, label, path))
+        yield from problems
+        if problems or (folder.with_name(read_document(path)["recipe_key"]) / MANIFEST).exists():
+            return
+        detail = "the artifact that it stands for is gone: build it again"
+    yield Problem(label, _below(store, folder), "unsealed", detail)
 
 
 def _document(store: Store, label: str, path: Path) -> Iterator[Problem]:
@@ -110,16 +121,15 @@ def _files(store: Store, manifest: Manifest) -> Iterator[Problem]:
 
 def _diagnose(manifest: Manifest, path: Path, size: int, promised: int) -> tuple[str, str]:
     """Return the kind of a damage and its detail, as exactly as the file still allows."""
-    array, rows = path.parent.name, manifest.shard_rows
-    spec = manifest.arrays.get(array)
-    if array == INDEX:
+    rows = manifest.shard_rows
+    parent = path.parent.relative_to(manifest.folder).as_posix()
+    if parent == INDEX:
         expected = rows[int(path.stem)]
         found = _rows_of(path)
         if found is not None and found != expected:
             return "missing_row", f"{found} rows instead of {expected}"
-    elif spec and path.name.startswith("c.") and size >= promised:
-        shard = int(path.name.split(".")[1])
-        gone = missing_items(path, spec, rows[0], rows[shard])
+    elif parent in manifest.arrays and path.name.startswith("c."):
+        gone = missing_items(path, rows[0], rows[int(path.name.split(".")[1])])
         if gone:
             return "missing_chunk", f"items {gone[:10]} are absent from the shard's index"
     if size < promised:
@@ -128,17 +138,18 @@ def _diagnose(manifest: Manifest, path: Path, size: int, promised: int) -> tuple
 
 
 def _rows_of(path: Path) -> int | None:
+    """Return the rows that a Parquet file says it has, or None if it cannot be read."""
     from pyarrow import parquet
 
     try:
         with path.open("rb") as file:
             return int(parquet.ParquetFile(file).metadata.num_rows)
-    except (pa.ArrowException, OSError):
+    except (pa.ArrowException, OSError, ValueError):  # names that are no text, among others
         return None
 
 
 def _unexpected(store: Store, manifest: Manifest) -> Iterator[Problem]:
-    known = set(manifest.files) | {MANIFEST}
+    known = set(manifest.files) | {MANIFEST, ALIAS}
     known |= {f"{RECORDS}/{shard:05d}.json" for shard in range(len(manifest.shard_rows))}
     for path in sorted(manifest.folder.rglob("*")):
         if path.is_file() and path.relative_to(manifest.folder).as_posix() not in known:
@@ -205,12 +216,14 @@ def _leftovers(store: Store) -> Iterator[Problem]:
             yield Problem("", "/".join(parts), "unexpected", "no artifact knows this file")
 
 
-def _remember(store: Store, found: dict[Path, list[Problem]]) -> None:
+def _remember(store: Store, found: dict[Path, list[Problem]], *, whole: bool) -> None:
     """Keep the damaged artifacts on record; those that were not looked at keep their state."""
-    before: dict[str, list[str]] = {}
+    before: dict[str, list[str]] | None = None
     with contextlib.suppress(VerificationError):  # its own damage is reported elsewhere
         before = store.damaged()
-    damaged = dict(before)
+    if before is None and not whole:
+        return  # a new record would forget the artifacts that were not looked at
+    damaged = {} if before is None or whole else dict(before)
     for folder, problems in found.items():
         try:
             identity = Manifest.read(folder).identity

@@ -13,7 +13,10 @@ from pipeline.cli.output import say, show
 
 RUN = "demo"
 DEMO_STORE = Path("demo-store")
-Store = Annotated[Path, typer.Option("--store", help="Folder of the demo's store.")]
+Store = Annotated[
+    Path,
+    typer.Option("--store", help="Folder of the demo's store.", callback=options.local_folder),
+]
 
 
 def register(app: typer.Typer) -> None:

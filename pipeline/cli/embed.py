@@ -124,9 +124,14 @@ def sealed_images(
 
 def present_datasets(study: Study) -> list[str]:
     """Return the declared datasets of which the store has a clean split."""
+    stored = stored_datasets(study)
+    return [name for name in study.datasets if name in stored]
+
+
+def stored_datasets(study: Study) -> list[str]:
+    """Return the datasets of which the store has a clean split, declared or not, in name order."""
     folder = study.store.root / "datasets"
-    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    return [name for name in study.datasets if name in present]
+    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
 
 
 def require_protocols(names: Sequence[str]) -> None:
@@ -171,4 +176,4 @@ def prompt_nodes(study: Study, encoder: str, images: Sequence[Node], run: str | 
 def build_command(study: Study, datasets: Sequence[str]) -> str:
     """Return the command that builds the sets of datasets."""
     named = f" --datasets {','.join(datasets)}" if datasets else ""
-    return f"pipeline build corruptions{named} --store {study.store.root}"
+    return f"pipeline build corruptions{named} {study.options}"

@@ -10,7 +10,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.options import listed
-from pipeline.cli.output import print_json, say, show
+from pipeline.cli.output import print_json, say, show, written
 
 if TYPE_CHECKING:
     from pipeline.cli.execution import Resources
@@ -178,12 +178,13 @@ class _Request:
 
         from pipeline.tables import encode_table
 
-        folder.mkdir(parents=True, exist_ok=True)
         for name, nodes in (("results", self._results), ("summary", self._summaries)):
             tables = [self._study.store.artifact(node.recipe).index() for node in nodes]
             if tables:
                 table = pa.concat_tables(tables)
-                (folder / f"{name}.parquet").write_bytes(encode_table(table))
+                with written(folder):
+                    folder.mkdir(parents=True, exist_ok=True)
+                    (folder / f"{name}.parquet").write_bytes(encode_table(table))
 
     def _nodes(self) -> tuple[list[Node], list[Node]]:
         from stages.evaluate.stage import (
@@ -255,7 +256,7 @@ def _without_baseline(
             where,
             f"the baseline {baseline} is not embedded for it",
             f"pipeline embed --model {baseline} --datasets {system.dataset} "
-            f"--protocols {system.protocol} --store {study.store.root}",
+            f"--protocols {system.protocol} {study.options}",
             required=named,
         )
         for (protocol, where), system in sorted(lacking.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import os
 from collections.abc import Sequence
@@ -9,8 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.cli.output import ProgressDisplay, print_json, print_table, say, show, size
-from pipeline.events import EventLog, Listener
+from pipeline.cli.output import (
+    ProgressDisplay,
+    print_json,
+    print_table,
+    say,
+    show,
+    size,
+    written,
+)
+from pipeline.events import Event, EventLog, Listener
 from pipeline.plan import Plan, make_plan
 from pipeline.store import Store
 from pipeline.unit import Node
@@ -128,14 +137,37 @@ def estimate_seconds(store: Store, plan: Plan) -> float | None:
     return round(sum(rates[step.node.recipe.stage] * step.rows for step in plan.steps), 1)
 
 
-def _open_log(path: Path | None) -> EventLog | None:
+class _Log:
+    """A log that a run goes on without once it can no longer be written."""
+
+    def __init__(self, path: Path) -> None:
+        self._log = EventLog(path)
+        self._path = path
+        self._whole = True
+
+    def __call__(self, event: Event) -> None:
+        if self._whole:
+            try:
+                self._log(event)
+            except OSError as error:
+                self._whole = False
+                say(f"the log ends here: {self._path}: {error.strerror}")
+
+    def close(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(OSError):  # a full disk has been told of already
+            self._log.close()
+
+
+def _open_log(path: Path | None) -> _Log | None:
     """Open the named log, or one in the user's state folder if that can be written."""
     if path is not None:
-        return EventLog(path)
+        with written(path):
+            return _Log(path)
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     name = dt.datetime.now(tz=dt.UTC).strftime("%Y%m%dT%H%M%S.%f")
     try:
-        return EventLog(state / "medshards" / f"{name}-{os.getpid()}.jsonl")
+        return _Log(state / "medshards" / f"{name}-{os.getpid()}.jsonl")
     except OSError as error:
         say(f"no log is written: {error}")
         return None

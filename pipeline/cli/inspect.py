@@ -160,16 +160,21 @@ def verify(
 ) -> None:
     """Compare every byte of the store with what its manifests promise; exit 5 on a difference."""
     from pipeline.cli.output import VerifyProgress
-    from pipeline.errors import VerificationError
-    from pipeline.selectors import selects
+    from pipeline.errors import UsageError, VerificationError
+    from pipeline.selectors import selects, unmatched
     from pipeline.store import Store
     from pipeline.verify import verify as check
 
+    opened = Store(store)
     with contextlib.suppress(VerificationError):  # damage to its own file is told as a problem
-        Store.open(store)
+        opened = Store.open(store)
+    labels = ["/".join(path.relative_to(store).parts[:-1]) for path in opened.artifact_folders()]
+    if missed := unmatched(selectors or [], labels):
+        message = f"no artifact matches {missed[0]!r}; see `pipeline list`"
+        raise UsageError(message)
     progress = VerifyProgress()
     problems = check(
-        Store(store),
+        opened,
         lambda label: selects(selectors or [], label),
         workers=workers,
         progress=progress,

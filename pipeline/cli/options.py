@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+
+def local_folder(path: Path) -> Path:
+    """Refuse an address, of which a path would be made silently."""
+    if re.match(r"[a-z][a-z0-9+]+:/", str(path)):
+        message = f"{path}: a store is a folder of this machine"
+        raise typer.BadParameter(message)
+    return path
+
+
 Store = Annotated[
     Path,
     typer.Option(
-        "--store", envvar="MEDSHARDS_STORE", help="Folder of the store.", show_default=True
+        "--store",
+        envvar="MEDSHARDS_STORE",
+        help="Folder of the store.",
+        show_default=True,
+        callback=local_folder,
     ),
 ]
 Manifests = Annotated[

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from pipeline.errors import PipelineError
 from pipeline.events import (
     ArtifactSealed,
     Event,
@@ -44,6 +47,16 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     for line in lines:
         cells = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
         show("  ".join(cells).rstrip())
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Iterator[None]:
+    """Tell in one line that a file outside the store, named by an option, cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{path}: cannot be written: {error.strerror}"
+        raise PipelineError(message) from error
 
 
 def size(nbytes: float) -> str:

@@ -198,9 +198,10 @@ def _named(study: Study, name: str) -> list[Node]:
     """Return the node of a plain name that nothing in the store has begun."""
     parts = name.split("/")
     parts = parts[1:] if parts[0] in {"datasets", "corruptions"} else parts
-    if len(parts) == 2 and parts[0] in study.datasets:
+    if len(parts) == 2 and parts[0] in study.datasets and parts[1] in study.splits(parts[0]):
         return [study.split(parts[0], parts[1])]
-    if len(parts) == 5 and parts[0] in study.suites and parts[1] in study.datasets:
+    known = len(parts) == 5 and parts[0] in study.suites and parts[1] in study.datasets
+    if known and parts[2] in study.splits(parts[1]):
         sets = study.sets(parts[0], parts[1], parts[2])
         return [node for node in sets if selects(["/".join(parts)], node.recipe.name)]
     return []

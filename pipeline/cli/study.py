@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,7 @@ class Study:
         seed: int = 0,
     ) -> None:
         self.store = store
+        self._manifests = manifests
         self._catalogue = Catalogue(manifests)
         self._local = local
         self._weights = weights
@@ -49,6 +51,13 @@ class Study:
         self._seed = seed
         self._nodes: dict[tuple[object, ...], Node] = {}
         self._encoders: dict[str, tuple[LoadedOnce, dict[str, Json]]] = {}
+
+    @property
+    def options(self) -> str:
+        """The options that a command needs to speak of this study, for messages."""
+        own = f" --manifests {shlex.quote(str(self._manifests))}" if self._manifests else ""
+        seed = f" --seed {self._seed}" if self._seed else ""
+        return f"--store {shlex.quote(str(self.store.root))}{own}{seed}"
 
     @cached_property
     def datasets(self) -> dict[str, Dataset]:

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.cli.embed import present_datasets
+from pipeline.cli.embed import present_datasets, stored_datasets
 from pipeline.cli.study import named_in, require_matches
 from pipeline.errors import MissingInputError
+from pipeline.manifest import unknown_name
 from pipeline.selectors import selects
 from stages.corrupt.stage import CORRUPTIONS
 from stages.evaluate.predictions import CLEAN, System
@@ -85,11 +86,19 @@ class Systems:
                     self._add_split(suite, dataset, split, encoders)
         if self._possible:
             require_matches(selection.only, self._possible)
+        if not selection.only and not selection.datasets and not run:
+            self._skip_undeclared()
         if not encoders:
             self._skip(
                 "everything", "", "nothing is embedded", "embed --model NAME", required=False
             )
         self._require_something()
+
+    def _skip_undeclared(self) -> None:
+        reason = "no manifest declares this dataset; if it is yours, give --manifests"
+        for name in stored_datasets(self._study):
+            if name not in self._study.datasets:
+                self._skip("everything", name, reason, "", required=False)
 
     def _add_split(self, suite: str, dataset: str, split: str, encoders: Sequence[str]) -> None:
         store = self._study.store
@@ -171,6 +180,9 @@ class Systems:
                 what, cell.where, "the dataset declares no class prompts", "", required=required
             )
             return
+        if self._selection.prompts and self._selection.prompts not in prompts:
+            kind = f"set of class prompts of dataset {cell.dataset}"
+            raise unknown_name(kind, self._selection.prompts, prompts)
         wanted = self._selection.prompts or run.prompts
         chosen = wanted if wanted in prompts else next(iter(prompts))
         if study.store.sealed(prompts[chosen].recipe) is None:
@@ -186,7 +198,7 @@ class Systems:
 
     def _skip(self, what: str, where: str, reason: str, command: str, *, required: bool) -> None:
         if command:
-            command = f"pipeline {command} --store {self._study.store.root}"
+            command = f"pipeline {command} {self._study.options}"
         self.skipped.append(Skipped(what, where, reason, command, required))
 
     def _require_something(self) -> None:

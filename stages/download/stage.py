@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import Artifact
 from pipeline.digest import Json, digest_file, digest_json
-from pipeline.errors import MissingInputError
+from pipeline.errors import DataError, MissingInputError
 from pipeline.manifest import unknown_name
 from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
@@ -64,12 +64,17 @@ class Fetch:
             source = source.model_copy(update={"blake3": pin})
         folder = self._store.root / DOWNLOADS / name
         fetched = fetch(source, folder, local=self._local, progress=self._progress)
+        reader = READERS[self._dataset.reader.form]
+        try:
+            unpacked = unpack(
+                fetched.path, writer.file_folder, lambda names: reader.members(self._dataset, names)
+            )
+        except DataError:
+            if fetched.origin != str(fetched.path):
+                fetched.path.unlink()  # our copy; what a person has placed is left to them
+            raise
         if not self._source.digests():
             self._store.pin("files", name, fetched.digests.blake3)
-        reader = READERS[self._dataset.reader.form]
-        unpacked = unpack(
-            fetched.path, writer.file_folder, lambda names: reader.members(self._dataset, names)
-        )
         writer.table(_listing(unpacked, writer.file_folder))
         writer.attributes["origin"] = fetched.origin
         fetched.path.unlink()

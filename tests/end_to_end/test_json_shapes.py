@@ -1,0 +1,354 @@
+"""What `--json` prints: one document with its schema, and the fields programs rely on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import pyarrow.parquet as pq
+import pytest
+
+NUMBER = (int, float)
+ARTIFACT = {
+    "stage": str,
+    "name": str,
+    "recipe_key": str,
+    "content_digest": (str, type(None)),
+    "state": str,
+    "rows": int,
+    "bytes": int,
+}
+UNIT = {"stage": str, "name": str, "reason": str, "rows": int, "bytes": int}
+PROBLEM = {"artifact": str, "file": str, "kind": str, "detail": str}
+SYSTEM = {"suite": str, "dataset": str, "encoder": str, "protocol": str, "metric": str}
+INTERVAL = {"value": NUMBER, "n": int, "ci_low": NUMBER, "ci_high": NUMBER}
+RESULT = {
+    **SYSTEM,
+    **INTERVAL,
+    "split": str,
+    "corruption": str,
+    "severity": int,
+    "template": (str, type(None)),
+    "k": (int, type(None)),
+    "seed": int,
+}
+SUMMARY = {**SYSTEM, **INTERVAL, "baseline": (str, type(None))}
+SKIPPED = {"what": str, "reason": str, "command": str}
+
+
+def at(source: Any) -> tuple[object, ...]:
+    """Return the options that name a study's store and manifests."""
+    return ("--store", source.folder / "store", "--manifests", source.manifests)
+
+
+def require_fields(rows: list[dict[str, Any]], fields: dict[str, Any]) -> None:
+    """Assert that there are rows, and that each has at least these fields of these types."""
+    assert rows
+    for row in rows:
+        assert fields.keys() <= row.keys()
+        for name, kind in fields.items():
+            assert isinstance(row[name], kind), (name, row)
+            assert not isinstance(row[name], bool), (name, row)
+
+
+def in_state(pipeline: Any, source: Any, state: str) -> set[str]:
+    """Return `<stage>/<name>` of the artifacts in a state."""
+    rows = pipeline("status", *at(source), "--json").json["artifacts"]
+    assert {row["state"] for row in rows} <= {"sealed", "missing", "stale", "damaged"}
+    return {f"{row['stage']}/{row['name']}" for row in rows if row["state"] == state}
+
+
+def test_status(pipeline: Any, read_only_tiny: Any) -> None:
+    """`status` has one row per artifact; in a complete store each is sealed."""
+    document = pipeline("status", *at(read_only_tiny), "--json").json
+    assert document["schema"] == "medshards/status/1"
+    require_fields(document["artifacts"], ARTIFACT)
+    assert {row["state"] for row in document["artifacts"]} == {"sealed"}
+    stages = [row["stage"] for row in document["artifacts"]]
+    assert stages.count("corruptions") == 35
+    assert stages.count("embeddings") == 2 * (1 + 1 + 35)
+    assert {len(row["recipe_key"]) for row in document["artifacts"]} == {64}
+
+
+def test_status_of_a_partial_build(pipeline: Any, tiny: Any) -> None:
+    """The sets that a collection still lacks are missing, without digest, with expected sizes."""
+    only = "medimeta-c/tiny/test/contrast/3"
+    pipeline("build", "corruptions", "--only", only, "--from", tiny.data, *at(tiny))
+    rows = pipeline("status", *at(tiny), "--json").json["artifacts"]
+    require_fields(rows, ARTIFACT)
+    missing = [row for row in rows if row["state"] == "missing"]
+    assert len(missing) == 34
+    assert {row["stage"] for row in missing} == {"corruptions"}
+    assert {(row["content_digest"], row["rows"]) for row in missing} == {(None, 24)}
+    sealed = {row["name"] for row in rows if row["state"] == "sealed"}
+    assert sealed == {"placed/tiny.npz", "tiny/test", only}
+
+
+def test_status_after_a_manifest_has_changed(pipeline: Any, tiny_built: Any) -> None:
+    """All that was made with the old parameters is stale, and a plan says what has changed."""
+    tiny_built.declare(classes='["dim", "bright"]')
+    stale = in_state(pipeline, tiny_built, "stale")
+    assert len(stale) == 3 + 35 + 2 * 37 + 3 * 4
+    assert in_state(pipeline, tiny_built, "sealed") == {"sources/placed/tiny.npz"}
+    # What takes the place of the stale ones is not built yet.
+    assert in_state(pipeline, tiny_built, "missing") >= {
+        "datasets/tiny/test",
+        "corruptions/medimeta-c/tiny/test/contrast/3",
+        "embeddings/pixels/tiny/test",
+    }
+    units = pipeline("plan", "datasets", "--datasets", "tiny", *at(tiny_built), "--json")
+    assert {unit["reason"] for unit in units.json["units"]} == {
+        "classes is ['dim', 'bright'], was ['dark', 'bright']"
+    }
+    told = pipeline("explain", "datasets/tiny/test", *at(tiny_built), "--json").json["artifacts"]
+    assert {one["state"] for one in told} == {"stale", "missing"}
+    assert {reason for one in told for reason in one["reasons"]} == {
+        "classes is ['dim', 'bright'], was ['dark', 'bright']"
+    }
+
+
+def test_a_changed_suite_makes_its_sets_stale(pipeline: Any, tiny_built: Any) -> None:
+    """Sets of a suite with other severities are stale; clean splits are not."""
+    suites = tiny_built.manifests / "corruptions"
+    suites.mkdir()
+    text = """schema = 1\nid = "mine"\ntitle = "Mine"\ngray = "stay"\nsource = "these tests"
+[[corruptions]]\nname = "contrast"\nkernel = "contrast"
+severities = [{factor = 0.4}, {factor = 0.3}, {factor = 0.2}, {factor = 0.1}, {factor = %s}]\n"""
+    (suites / "mine.toml").write_text(text % "0.05")
+    pipeline("build", "corruptions", "--suite", "mine", "--datasets", "tiny", *at(tiny_built))
+    (suites / "mine.toml").write_text(text % "0.04")
+    one = "corruptions/mine/tiny/test/contrast/5"
+    assert in_state(pipeline, tiny_built, "stale") == {one}
+    assert in_state(pipeline, tiny_built, "missing") == {one}
+
+
+def test_verify_and_status_of_a_damaged_store(pipeline: Any, tiny_built: Any) -> None:
+    """Every kind of damage is found and told; `status` remembers it and `eval` refuses it."""
+    store = tiny_built.folder / "store"
+    sets = store / "corruptions/medimeta-c/tiny/test"
+
+    def shard(name: str, pattern: str) -> Path:
+        (found,) = (sets / name).glob(f"*/{pattern}")
+        return found
+
+    flip(shard("contrast/1", "images/c.0*"), 5000)
+    flip(shard("contrast/2", "index/00000.parquet"), -100)
+    flip(shard("contrast/3", "manifest.json"), 60)
+    flip(shard("contrast/4", "records/00000.json"), 60)
+    flip(shard("contrast/5", "images/zarr.json"), 60)
+    truncated = shard("brightness/1", "images/c.0*")
+    truncated.write_bytes(truncated.read_bytes()[:-500])
+    slots = shard("brightness/2", "images/c.0*")
+    empty_slot(slots, item=3, items=24)
+    removed = shard("brightness/3", "index/00000.parquet")
+    table = pq.read_table(removed)
+    pq.write_table(table.slice(0, 23), removed)
+    shard("brightness/4", "index/00000.parquet").unlink()
+    (shard("brightness/5", "images") / "c.1.0.0.0").write_bytes(b"strange")
+    (store / "staging" / "1234-abcdef").mkdir()
+
+    answer = pipeline("verify", "--store", store, "--json", rc=5)
+    document = answer.json
+    assert document["schema"] == "medshards/verify/1"
+    require_fields(document["problems"], PROBLEM)
+    kinds = {
+        (p["artifact"].removeprefix("corruptions/medimeta-c/tiny/test/"), p["kind"])
+        for p in document["problems"]
+    }
+    assert kinds == {
+        ("contrast/1", "changed"),
+        ("contrast/2", "changed"),
+        ("contrast/3", "manifest"),
+        ("contrast/4", "manifest"),
+        ("contrast/5", "changed"),
+        ("brightness/1", "truncated"),
+        ("brightness/2", "missing_chunk"),
+        ("brightness/3", "missing_row"),
+        ("brightness/4", "missing"),
+        ("brightness/5", "unexpected"),
+        ("", "leftover_staging"),
+    }
+    for problem in document["problems"]:
+        assert (store / problem["file"]).exists() or problem["kind"] == "missing"
+
+    names = [f"{name}/{i}" for name in ("contrast", "brightness") for i in range(1, 6)]
+    damaged = {f"corruptions/medimeta-c/tiny/test/{name}" for name in names}
+    assert in_state(pipeline, tiny_built, "damaged") == damaged
+    told = pipeline("explain", "medimeta-c/tiny/test/contrast/1", *at(tiny_built), "--json")
+    assert "the last verify found: changed" in told.json["artifacts"][0]["reasons"][0]
+    told = pipeline("explain", "medimeta-c/tiny/test/contrast/3", *at(tiny_built), "--json")
+    assert "its manifest was changed" in told.json["artifacts"][0]["reasons"][0]
+    build = ("build", "corruptions", "--datasets", "tiny", *at(tiny_built))
+    answer = pipeline(*build, rc=5)
+    assert "pipeline verify" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_a_damaged_set_is_built_again(pipeline: Any, tiny_built: Any) -> None:
+    """Removing the folder that the message names and building again mends the store."""
+    store = tiny_built.folder / "store"
+    (folder,) = (store / "corruptions/medimeta-c/tiny/test/contrast/1").iterdir()
+    (shard,) = folder.glob("images/c.0*")
+    flip(shard, 5000)
+    pipeline("verify", "corruptions", "--store", store, rc=5)
+    build = ("build", "corruptions", "--datasets", "tiny", *at(tiny_built))
+    assert f"remove {folder}" in pipeline(*build, rc=5).stderr
+    shutil.rmtree(folder)
+    pipeline(*build)
+    pipeline("verify", "--store", store)
+    assert len(in_state(pipeline, tiny_built, "sealed")) == 1 + 3 + 35 + 2 * 37 + 3 * 4
+
+
+def test_verify_of_a_whole_store(pipeline: Any, read_only_tiny: Any) -> None:
+    """Without problems it exits 0 and says how much it has read."""
+    document = pipeline("verify", "--store", read_only_tiny.folder / "store", "--json").json
+    assert document["schema"] == "medshards/verify/1"
+    assert document["problems"] == []
+    assert document["artifacts"] > 100
+    assert document["bytes"] > 1_000_000
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("plan", "corruptions"),
+        ("build", "corruptions", "--dry-run"),
+        ("build", "corruptions", "-n"),
+    ],
+    ids=" ".join,
+)
+def test_plan(pipeline: Any, tiny: Any, command: tuple[str, ...]) -> None:
+    """`plan` and every dry run have units with reasons, rows and bytes, inputs first."""
+    document = pipeline(*command, "--datasets", "tiny", *at(tiny), "--json").json
+    assert document["schema"] == "medshards/plan/1"
+    require_fields(document["units"], UNIT)
+    stages = [unit["stage"] for unit in document["units"]]
+    assert stages == ["sources", "datasets"] + ["corruptions"] * 35
+    assert {unit["reason"] for unit in document["units"]} == {"never built"}
+    assert document["units"][-1]["bytes"] == 24 * 28 * 28 * 3
+
+
+def test_dry_runs_of_embed_and_eval(pipeline: Any, tiny_built: Any) -> None:
+    """The plans of `embed` and `eval` have the same shape."""
+    store = tiny_built.folder / "store"
+    shutil.rmtree(store / "embeddings/texture/medimeta-c/tiny/test/contrast")
+    plan = pipeline("embed", "--model", "texture", *at(tiny_built), "-n", "--json").json
+    assert plan["schema"] == "medshards/plan/1"
+    require_fields(plan["units"], UNIT)
+    assert len(plan["units"]) == 5
+    pipeline("embed", "--model", "texture", *at(tiny_built))
+    shutil.rmtree(store / "summary")
+    plan = pipeline("eval", "--baseline", "pixels", *at(tiny_built), "-n", "--json").json
+    assert plan["schema"] == "medshards/plan/1"
+    require_fields(plan["units"], UNIT)
+    assert {unit["stage"] for unit in plan["units"]} == {"summary"}
+
+
+def test_build_and_embed(pipeline: Any, tiny: Any) -> None:
+    """`build` and `embed` tell how many artifacts and units there were to make."""
+    only = ("--only", "medimeta-c/tiny/test/contrast/3", *at(tiny), "--json")
+    document = pipeline("build", "corruptions", *only, "--from", tiny.data).json
+    assert document == {
+        "schema": "medshards/build/1",
+        "sealed_before": 0,
+        "artifacts": 3,
+        "units": 3,
+    }
+    assert pipeline("build", "corruptions", *only).json["units"] == 0
+    document = pipeline("embed", "--model", "pixels", "--splits", "test", *only).json
+    assert document["schema"] == "medshards/build/1"
+    assert document["artifacts"] == 2
+
+
+def test_eval(read_only_tiny: Any) -> None:
+    """`eval` has a row per set, system and metric, ratios against the baseline, and skips."""
+    document = json.loads((read_only_tiny.folder / "eval.json").read_text())
+    assert document["schema"] == "medshards/eval/1"
+    require_fields(document["results"], RESULT)
+    require_fields(document["summary"], SUMMARY)
+    require_fields(document["skipped"], SKIPPED)
+    assert document["baseline"] == "pixels"
+    metrics = {row["metric"] for row in document["results"]}
+    assert metrics == {"accuracy", "balanced_accuracy", "auroc", "error"}
+    clean = [row for row in document["results"] if row["severity"] == 0]
+    assert {row["corruption"] for row in clean} == {"clean"}
+    assert all(0 <= row["value"] <= 1 for row in document["results"])
+    assert {note["kind"] for note in document["notes"]} <= {
+        "no-baseline",
+        "incomplete-baseline",
+        "undefined",
+        "constant",
+        "does-not-fall",
+    }
+
+
+def test_eval_without_a_baseline(pipeline: Any, tiny_built: Any) -> None:
+    """The default baseline is CLIP ViT-B/16; without it there are averages, and CE is skipped."""
+    document = pipeline("eval", *at(tiny_built), "--json").json
+    assert document["baseline"] == "clip-vit-b16"
+    assert len(document["results"]) == 36 * 4 * 2 * 2
+    assert {row["metric"] for row in document["summary"]} == {
+        "average_accuracy",
+        "average_balanced_accuracy",
+    }
+    require_fields(document["skipped"], SKIPPED)
+    commands = {one["command"] for one in document["skipped"] if one["what"].startswith("CE")}
+    assert commands
+    assert all("pipeline embed --model clip-vit-b16 " in command for command in commands)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("artifacts", {"stage": str, "name": str, "rows": int, "bytes": int}),
+        ("sets", {"stage": str, "name": str, "rows": int, "content_digest": str}),
+        ("datasets", {"id": str, "size": int, "classes": int, "licence": str, "title": str}),
+        ("suites", {"id": str, "corruptions": int, "title": str}),
+        ("encoders", {"id": str, "kind": str, "width": int, "title": str}),
+        ("runs", {"id": str, "datasets": str, "title": str}),
+    ],
+)
+def test_list(pipeline: Any, read_only_tiny: Any, kind: str, fields: dict[str, Any]) -> None:
+    """`list` has one row per sealed artifact or declared thing, under the name of its kind."""
+    document = pipeline("list", kind, *at(read_only_tiny), "--json").json
+    assert document["schema"] == "medshards/list/1"
+    require_fields(document[kind], fields)
+
+
+def test_sets_are_named_by_their_parts(pipeline: Any, read_only_tiny: Any) -> None:
+    """`<suite>/<dataset>/<split>/<corruption>/<severity>`: 7 corruptions by 5 severities."""
+    rows = pipeline("list", "sets", *at(read_only_tiny), "--json").json["sets"]
+    parts = [row["name"].split("/") for row in rows]
+    assert {tuple(part[:3]) for part in parts} == {("medimeta-c", "tiny", "test")}
+    assert len({part[3] for part in parts}) == 7
+    assert {part[4] for part in parts} == {"1", "2", "3", "4", "5"}
+
+
+def test_explain(pipeline: Any, read_only_tiny: Any) -> None:
+    """`explain` tells parameters and inputs of one artifact, named with or without its stage."""
+    name = "medimeta-c/tiny/test/contrast/3"
+    document = pipeline("explain", f"corruptions/{name}", *at(read_only_tiny), "--json").json
+    assert document["schema"] == "medshards/explain/1"
+    (one,) = document["artifacts"]
+    assert one["state"] == "sealed"
+    assert one["parameters"]["values"] == {"factor": 0.2}
+    assert one["inputs"]["images"].startswith("datasets/tiny/test ")
+
+
+def flip(path: Path, position: int) -> None:
+    """Change one byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(bytes(data))
+
+
+def empty_slot(path: Path, *, item: int, items: int) -> None:
+    """Mark an inner chunk as absent, as Zarr does, in the index at the end of a shard."""
+    data = path.read_bytes()
+    index = bytearray(data[-(16 * items + 4) : -4])
+    index[16 * item : 16 * (item + 1)] = b"\xff" * 16
+    checksum = google_crc32c.value(bytes(index)).to_bytes(4, "little")
+    path.write_bytes(data[: -len(index) - 4] + index + checksum)

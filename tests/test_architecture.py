@@ -1,0 +1,111 @@
+"""The rules of the house: who imports whom, how large things are, and that every manifest loads."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from pipeline.cli.study import Study
+from pipeline.store import Store
+
+REPOSITORY = Path(__file__).parents[1]
+MODULES = sorted(
+    path.relative_to(REPOSITORY)
+    for package in ("pipeline", "stages", "manifests")
+    for path in (REPOSITORY / package).rglob("*.py")
+)
+VAGUE = {"utils", "util", "common", "helpers", "helper", "core", "manager", "misc"}
+LONGEST_MODULE = 400
+LONGEST_FUNCTION = 60
+
+
+def test_imports_point_the_right_way() -> None:
+    """Every import contract of pyproject.toml holds."""
+    linter = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [linter, "--no-cache"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert " 0 broken" in done.stdout
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_modules_stay_small(path: Path) -> None:
+    """No module is long, no function is long, and no name is vague."""
+    text = (REPOSITORY / path).read_text()
+    assert len(text.splitlines()) <= LONGEST_MODULE
+    assert not {*path.parts[:-1], path.stem} & VAGUE
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            lines = (node.end_lineno or 0) - node.lineno + 1
+            assert lines <= LONGEST_FUNCTION, node.name
+
+
+def test_the_engine_knows_no_medicine() -> None:
+    """No engine module outside the command line names a stage, a dataset or an encoder."""
+    for path in MODULES:
+        if path.parts[0] == "pipeline" and path.parts[1] not in {"cli", "reading.py"}:
+            tree = ast.parse((REPOSITORY / path).read_text())
+            imported = {
+                name.partition(".")[0]
+                for node in ast.walk(tree)
+                for name in (
+                    [alias.name for alias in node.names]
+                    if isinstance(node, ast.Import)
+                    else [node.module or ""]
+                    if isinstance(node, ast.ImportFrom)
+                    else []
+                )
+            }
+            assert "stages" not in imported, path
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    """Return the graph of what the shipped manifests declare."""
+    return Study(Store(tmp_path))
+
+
+def test_every_shipped_dataset_loads(study: Study) -> None:
+    """Five MedIMeta tasks, five MedMNIST sets in four sizes, five phantoms; splits and prompts."""
+    by_collection: dict[str, list[str]] = {}
+    for dataset in study.datasets.values():
+        by_collection.setdefault(dataset.collection, []).append(dataset.id)
+        assert study.splits(dataset.id)
+        assert dataset.prompts
+    assert sorted(by_collection["medimeta"]) == ["fundus", "mammo_calc", "oct", "pbc", "pneumonia"]
+    names = ("blood", "breast", "oct", "pneumonia", "retina")
+    assert sorted(by_collection["medmnist"]) == sorted(
+        f"{name}mnist-{size}" for name in names for size in (28, 64, 128, 224)
+    )
+    assert len(by_collection["phantom"]) == 5
+    assert len(by_collection) == 3
+
+
+def test_every_shipped_suite_loads(study: Study) -> None:
+    """MediMeta-C has seven corruptions at five severities."""
+    for suite in study.suites.values():
+        assert all(len(corruption.severities) == 5 for corruption in suite.corruptions)
+    assert len(study.suites["medimeta-c"].corruptions) == 7
+
+
+def test_every_shipped_encoder_loads(study: Study) -> None:
+    """The learned and the embedded encoders are declared."""
+    expected = {"clip-vit-b16", "clip-rn50", "biomedclip", "texture", "pixels"}
+    assert study.encoders.keys() >= expected
+
+
+def test_every_shipped_run_names_what_is_declared(study: Study) -> None:
+    """Datasets, suites, encoders, baseline and prompt sets of every run exist."""
+    assert study.runs.keys() >= {"demo", "medimeta-c", "robustmedclip"}
+    for run in study.runs.values():
+        assert study.datasets.keys() >= set(run.datasets)
+        assert study.suites.keys() >= set(run.suites)
+        assert study.encoders.keys() >= {*run.encoders, run.baseline}
+        for name in run.datasets:
+            assert run.prompts in study.dataset(name).prompts
+    assert len(study.runs["robustmedclip"].datasets) == 10
