@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -86,6 +87,14 @@ class Disk:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a staged file, or a staging folder and all in it."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -27,10 +27,11 @@ from pipeline.artifact import (
     specs_of,
 )
 from pipeline.digest import digest_bytes
+from pipeline.disk import remove_tree
 from pipeline.documents import Document, read_document, seal_document
 from pipeline.errors import DataError
 from pipeline.shards import array_metadata
-from pipeline.store import Store, remove_tree
+from pipeline.store import Store
 from pipeline.tables import content_digest, read_table
 from pipeline.unit import RECORD_SCHEMA, Node
 

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import os
-import shutil
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +11,11 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from pipeline.artifact import ALIAS, MANIFEST, RECORDS, Artifact, Manifest, require_schema
-from pipeline.digest import digest_json
-from pipeline.disk import Disk, reported
+from pipeline.disk import Disk, remove_tree, reported
 from pipeline.documents import Document, read_document, seal_document
 from pipeline.errors import HeldError, MissingInputError, StoreError, UsageError, VerificationError
+from pipeline.locks import is_held
+from pipeline.pins import encode_pins, read_pins
 from pipeline.recipe import Recipe
 
 SCHEMA = "medshards/store/1"
@@ -168,12 +165,6 @@ class Store:
                 stage, *parts, key = folder.relative_to(self.root).parts
                 yield stage, "/".join(parts), key
 
-    def aliases(self) -> Iterator[Path]:
-        """Yield the alias files."""
-        for folder in self.artifact_folders():
-            if (folder / ALIAS).exists():
-                yield folder / ALIAS
-
     @contextlib.contextmanager
     def lease(self, recipe: Recipe, shard: int) -> Iterator[None]:
         """Hold one unit of work, so that others need not do it too.
@@ -218,12 +209,18 @@ class Store:
             with contextlib.suppress(StoreError), self.writing():
                 pass
 
+    def is_being_written(self) -> bool:
+        """Tell whether any process keeps a staging folder here now."""
+        folder = self.root / STAGING
+        found = folder.glob(f"*{OWNER}") if folder.is_dir() else ()
+        return any(is_held(path) for path in found)
+
     def orphans(self) -> list[Path]:
         """Return what lies in staging and has no living owner."""
         folder = self.root / STAGING
         found = sorted(folder.iterdir()) if folder.is_dir() else []
         # A writer that ends meanwhile takes its folder away before it gives up its lock.
-        return [p for p in found if not _is_owned(p.with_suffix(OWNER)) and p.exists()]
+        return [p for p in found if not is_held(p.with_suffix(OWNER)) and p.exists()]
 
     def pins(self) -> dict[str, dict[str, str]]:
         """Return the digests pinned at a first use: ``{table: {name: digest}}``.
@@ -233,18 +230,7 @@ class Store:
         VerificationError
             If the file was changed by other means than this program.
         """
-        path = self.root / SOURCES_FILE
-        if not path.exists():
-            return {}
-        try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
-            checksum = document.pop("checksum", None)
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError):
-            checksum, document = None, {}
-        if checksum != digest_json(document) or _pins_bytes(document) != path.read_bytes():
-            message = f"{path}: its checksum does not match: the file was changed or cut short"
-            raise VerificationError(message)
-        return document
+        return read_pins(self.root / SOURCES_FILE)
 
     def pin(self, table: str, name: str, digest: str) -> None:
         """Remember a digest that nobody publishes, from its first use on."""
@@ -253,7 +239,7 @@ class Store:
             pins = self.pins()
             if pins.get(table, {}).get(name) != digest:
                 pins.setdefault(table, {})[name] = digest
-                self._replace(self.root / SOURCES_FILE, _pins_bytes(pins))
+                self._replace(self.root / SOURCES_FILE, encode_pins(pins))
 
     def damaged(self) -> dict[str, list[str]]:
         """Return what the last `verify` found: ``{manifest identity: problem kinds}``."""
@@ -293,9 +279,12 @@ class Store:
             raise VerificationError(message)
 
     def manifests_below(self, folder: Path) -> Iterator[Manifest]:
-        """Yield the manifests of the sealed artifacts in a folder of the store."""
+        """Yield the manifests of the sealed artifacts in a folder of the store.
+
+        A manifest that was changed makes no artifact exist; `status` and `verify` tell of it.
+        """
         for artifact in self.artifact_folders(folder):
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, VerificationError):
                 yield Manifest.read(artifact)
 
     def artifact_folders(self, below: Path | None = None) -> Iterator[Path]:
@@ -315,18 +304,15 @@ def is_recipe_key(name: str) -> bool:
     return len(name) == 64 and set(name) <= set("0123456789abcdef")
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a staged file, or a staging folder and all in it."""
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _manifest_of(folder: Path) -> Manifest | None:
     """Return the manifest in a folder, or the one that an alias there leads to."""
-    with contextlib.suppress(FileNotFoundError):
+    try:
         return Manifest.read(folder)
+    except FileNotFoundError:
+        pass
+    except VerificationError as error:
+        message = f"{error}: remove {folder} and build it again"
+        raise VerificationError(message) from error
     # The artifact that an alias stands for may be gone: then its own is built.
     with contextlib.suppress(FileNotFoundError):
         alias = read_document(folder / ALIAS)
@@ -343,34 +329,3 @@ def _subfolders(folder: Path) -> Iterator[Path]:
         return
     for name in names:
         yield folder / name
-
-
-def _is_owned(owner: Path) -> bool:
-    """Tell whether a living process holds the lock of a file, which is neither made nor changed."""
-    try:
-        handle = _open_to_lock(owner)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:  # held, or no telling
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
-def _open_to_lock(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR)  # some network file systems lock nothing less
-    except OSError as error:
-        if error.errno not in {errno.EROFS, errno.EACCES, errno.EPERM}:
-            raise
-        return os.open(path, os.O_RDONLY)
-
-
-def _pins_bytes(pins: dict[str, Any]) -> bytes:
-    import tomli_w  # needed by writers alone
-
-    note = "# Digests that nobody publishes, pinned at their first use. Written by medshards.\n"
-    return (note + tomli_w.dumps({"checksum": digest_json(pins), **pins})).encode()

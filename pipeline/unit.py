@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from pipeline.artifact import FILES, INDEX, RECORDS, Artifact, index_name, record_name
 from pipeline.digest import digest_bytes, digest_file
+from pipeline.disk import remove_tree
 from pipeline.documents import Document, seal_document
 from pipeline.errors import DataError, NonDeterminismError
 from pipeline.recipe import Recipe
 from pipeline.shards import ItemSpec, ShardBuffer, shard_name
-from pipeline.store import Store, remove_tree
+from pipeline.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -90,7 +91,32 @@ def _unsealed(store: Store, label: str, folder: Path) -> Iterator[Problem]:
         if problems or (folder.with_name(read_document(path)["recipe_key"]) / MANIFEST).exists():
             return
         detail = "the artifact that it stands for is gone: build it again"
-    yield Problem(label, _below(store, folder), "unsealed", detail)
+    yield from _published(store, label, folder)
+    if not store.is_being_written():
+        yield Problem(label, _below(store, folder), "unsealed", detail)
+
+
+def _published(store: Store, label: str, folder: Path) -> Iterator[Problem]:
+    """Compare the shards that are published of an unsealed artifact with their records."""
+    for path in sorted((folder / RECORDS).glob("*.json")):
+        problems = list(_document(store, label, path))
+        yield from problems
+        files = {} if problems else read_document(path)["files"]
+        for name, promised in sorted(files.items()):
+            if damage := _damage(folder / name, promised):
+                yield Problem(label, _below(store, folder / name), *damage)
+
+
+def _damage(path: Path, promised: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Return the kind and detail of what is wrong with a file, or None."""
+    if not path.is_file():
+        return "missing", "the file is gone"
+    size = path.stat().st_size
+    if size == promised["bytes"] and digest_file(path) == promised["blake3"]:
+        return None
+    if size < promised["bytes"]:
+        return "truncated", f"{size} bytes instead of {promised['bytes']}"
+    return "changed", f"its {size} bytes do not match the digest that was recorded"
 
 
 def _document(store: Store, label: str, path: Path) -> Iterator[Problem]:
@@ -109,32 +135,26 @@ def _records(store: Store, manifest: Manifest) -> Iterator[Problem]:
 def _files(store: Store, manifest: Manifest) -> Iterator[Problem]:
     for name, promised in sorted(manifest.files.items()):
         path = manifest.folder / name
-        if not path.is_file():
-            yield Problem(manifest.label, _below(store, path), "missing", "the file is gone")
-            continue
-        size = path.stat().st_size
-        if size == promised["bytes"] and digest_file(path) == promised["blake3"]:
-            continue
-        kind, detail = _diagnose(manifest, path, size, int(promised["bytes"]))
-        yield Problem(manifest.label, _below(store, path), kind, detail)
+        damage = _damage(path, promised)
+        if damage is not None:
+            kind, detail = _diagnosis(manifest, path) or damage
+            yield Problem(manifest.label, _below(store, path), kind, detail)
 
 
-def _diagnose(manifest: Manifest, path: Path, size: int, promised: int) -> tuple[str, str]:
-    """Return the kind of a damage and its detail, as exactly as the file still allows."""
+def _diagnosis(manifest: Manifest, path: Path) -> tuple[str, str] | None:
+    """Return a damage more exactly than by size and digest, where the file still allows it."""
     rows = manifest.shard_rows
     parent = path.parent.relative_to(manifest.folder).as_posix()
-    if parent == INDEX:
+    if parent == INDEX and path.is_file():
         expected = rows[int(path.stem)]
         found = _rows_of(path)
         if found is not None and found != expected:
             return "missing_row", f"{found} rows instead of {expected}"
-    elif parent in manifest.arrays and path.name.startswith("c."):
+    elif parent in manifest.arrays and path.name.startswith("c.") and path.is_file():
         gone = missing_items(path, rows[0], rows[int(path.name.split(".")[1])])
         if gone:
             return "missing_chunk", f"items {gone[:10]} are absent from the shard's index"
-    if size < promised:
-        return "truncated", f"{size} bytes instead of {promised}"
-    return "changed", f"its {size} bytes do not match the digest in the manifest"
+    return None
 
 
 def _rows_of(path: Path) -> int | None:

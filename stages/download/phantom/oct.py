@@ -75,7 +75,7 @@ def draw(canvas: Canvas, stream: Stream, label: int) -> Drawing:
         _cysts(canvas, retina, signs, 5 + signs.below(12), holes)
     elif label == 2:
         large = signs.chance(0.10)
-        count, height = (2 + signs.below(3), 0.13) if large else (5 + signs.below(9), 0.085)
+        count, height = (2 + signs.below(3), 0.15) if large else (6 + signs.below(9), 0.105)
         retina = _bumpy(canvas, retina, signs, count, height)
     image, spaces = _section(canvas, stream, retina, holes, ragged=label == 0)
     lesion = (holes > 0.4) | (spaces & (retina.lift + retina.fluid > aged + 0.008))
@@ -85,10 +85,10 @@ def draw(canvas: Canvas, stream: Stream, label: int) -> Drawing:
 
 def _retina(canvas: Canvas, stream: Stream, draws: Draws) -> _Retina:
     """Return a healthy retina; some sections miss the fovea or cut a thick retina."""
-    zoom, fovea = draws.bell(1.0, 0.06), draws.bell(0.0, 0.08)
+    zoom, fovea = draws.bell(1.25, 0.06), draws.bell(0.0, 0.08)
     x = canvas.x - fovea
     bow = draws.bell(0.0, 0.05) * canvas.x + draws.bell(0.05, 0.04) * canvas.x * canvas.x
-    base = draws.bell(0.3, 0.05) + bow + 0.012 * ripples(canvas, stream.child("base"), 5)
+    base = draws.bell(0.38, 0.05) + bow + 0.012 * ripples(canvas, stream.child("base"), 5)
     pit = draws.between(0.5, 0.85) if draws.chance(0.88) else draws.between(0.0, 0.3)
     narrow, wide = draws.between(0.28, 0.42), draws.between(0.8, 1.2)
     hill = bump(x * x * (1.0 / (wide * wide)))
@@ -112,14 +112,15 @@ def _bumpy(canvas: Canvas, retina: _Retina, draws: Draws, count: int, height: fl
         tall = height * draws.between(0.35, 1.2)
         width = 0.05 + tall * draws.between(0.5, 1.1)
         lift = np.maximum(lift, _hill(canvas, draws.bell(0.0, 0.4), width, tall))
-    return replace(retina, lift=lift)
+    # The photoreceptors give way: the layers above follow only in part.
+    return replace(retina, lift=lift, outer=retina.outer - 0.6 * (lift - retina.lift))
 
 
 def _membrane(canvas: Canvas, stream: Stream, retina: _Retina, draws: Draws) -> _Retina:
     """Return the retina over a neovascular membrane, most often with fluid beside it."""
-    x, width = draws.bell(retina.fovea, 0.2), draws.between(0.24, 0.5)
+    x, width = draws.bell(retina.fovea, 0.14), draws.between(0.3, 0.6)
     small = draws.chance(0.12)
-    height = draws.between(0.09, 0.14) if small else draws.between(0.15, 0.29)
+    height = draws.between(0.12, 0.18) if small else draws.between(0.2, 0.36)
     lift = _hill(canvas, x, width, height)
     for _ in range(1 + draws.below(3)):
         place = x + width * draws.between(-0.8, 0.8)
@@ -142,8 +143,8 @@ def _membrane(canvas: Canvas, stream: Stream, retina: _Retina, draws: Draws) -> 
 
 def _edema(canvas: Canvas, retina: _Retina, draws: Draws) -> _Retina:
     """Return a swollen retina, at times with fluid under it."""
-    x, width = draws.bell(retina.fovea, 0.2), draws.between(0.45, 1.0)
-    swell = _hill(canvas, x, width, draws.between(0.10, 0.28))
+    x, width = draws.bell(retina.fovea, 0.12), draws.between(0.45, 0.9)
+    swell = _hill(canvas, x, width, draws.between(0.12, 0.42))
     share = draws.between(0.3, 0.7)
     fluid = retina.fluid
     if draws.chance(0.2):
