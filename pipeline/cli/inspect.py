@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pipeline.cli.study import Study
     from pipeline.store import Store
 
+NAMED = 20
+"""Most artifacts that `status` names below its table."""
 KINDS = ("artifacts", "sets", "datasets", "suites", "encoders", "runs")
 Kind = Annotated[
     str,
@@ -121,9 +123,13 @@ def status(
             total[position] += value
     cells = [(*key, str(n), str(samples), size(b)) for key, (n, samples, b) in counts.items()]
     print_table(("stage", "state", "artifacts", "rows", "bytes"), cells)
-    for row in rows:
-        if row["state"] != "sealed" and (selectors or row["state"] != "missing"):
-            show(f"{row['state']}: {row['stage']}/{row['name']}")
+    named = [row for row in rows if row["state"] != "sealed"]
+    if not selectors:
+        named = [row for row in named if row["state"] != "missing"]
+    for row in named[:NAMED]:
+        show(f"{row['state']}: {row['stage']}/{row['name']}")
+    if len(named) > NAMED:
+        show(f"and {len(named) - NAMED} more; --json names them all")
 
 
 def explain(
