@@ -263,12 +263,6 @@ def require_matches(only: Sequence[str], names: Sequence[str]) -> None:
         raise UsageError(message)
 
 
-def set_parts(name: str) -> tuple[str, str, str, str, int]:
-    """Return (suite, dataset, split, corruption, severity) of a set's name."""
-    suite, dataset, split, corruption, severity = name.split("/")
-    return suite, dataset, split, corruption, int(severity)
-
-
 def unique(nodes: Iterator[Node]) -> list[Node]:
     """Return nodes with different recipes, in order of first appearance."""
     return list({node.recipe.key: node for node in nodes}.values())

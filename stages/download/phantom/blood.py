@@ -26,8 +26,6 @@ from stages.download.phantom.canvas import (
 )
 from stages.download.phantom.noise import Draws, clouds, grain
 
-CLASSES = ("neutrophil", "eosinophil", "basophil", "lymphocyte")
-
 Colour: TypeAlias = tuple[float, float, float]
 
 

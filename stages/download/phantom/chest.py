@@ -26,8 +26,6 @@ from stages.download.phantom.canvas import (
 )
 from stages.download.phantom.noise import Draws, clouds, grain
 
-CLASSES = ("normal", "bacterial pneumonia", "viral pneumonia")
-
 Pair: TypeAlias = tuple[float, float]
 
 

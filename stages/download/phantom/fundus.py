@@ -28,8 +28,6 @@ from stages.download.phantom.canvas import (
 )
 from stages.download.phantom.noise import Draws, clouds, grain
 
-CLASSES = ("normal", "abnormal")
-
 Points: TypeAlias = NDArray[np.float64]
 """Places, lengths or strengths in relative units."""
 

@@ -24,7 +24,7 @@ class Modality:
     """One kind of picture."""
 
     module: str
-    """Module that draws it: ``draw(canvas, stream, label)`` and ``CLASSES``."""
+    """Module that draws it by ``draw(canvas, stream, label)``."""
     channels: int
     """1 for gray, 3 for RGB."""
     classes: tuple[str, ...]

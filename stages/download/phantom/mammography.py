@@ -25,8 +25,6 @@ from stages.download.phantom.canvas import (
 )
 from stages.download.phantom.noise import Draws, clouds, grain
 
-CLASSES = ("benign", "malignant")
-
 
 class _Signs:
     """The degree to which a finding looks malignant, drawn anew for every sign."""

@@ -26,8 +26,6 @@ from stages.download.phantom.canvas import (
 )
 from stages.download.phantom.noise import Draws, clouds, grain, ripples
 
-CLASSES = ("choroidal neovascularization", "diabetic macular edema", "drusen", "normal")
-
 _VITREOUS, _INNER, _OUTER, _CHOROID = 0.06, 0.34, 0.25, 0.35
 """Shares of the table below that the layers take, from top to bottom."""
 _LAYERS = polyline(
