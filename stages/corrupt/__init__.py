@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
     from stages.corrupt.schema import SuiteManifest
 
-__all__ = ["corrupt"]
+__all__ = ["corrupt", "corrupt_batch"]
 
 
 def corrupt(
@@ -58,3 +60,49 @@ def corrupt(
     from stages.corrupt import rendering
 
     return rendering.corrupt(image, corruption, severity, suite=suite, seed=seed, sample=sample)
+
+
+def corrupt_batch(
+    images: NDArray[np.uint8],
+    corruption: str,
+    severity: int,
+    *,
+    suite: str | SuiteManifest = "medimeta-c",
+    seed: int = 0,
+    samples: Sequence[str | int] | None = None,
+    threads: int = 1,
+) -> NDArray[np.uint8]:
+    """Return corrupted copies of `images`: what `corrupt` gives for each of them alone.
+
+    Parameters
+    ----------
+    images : (N, H, W), (N, H, W, 1) or (N, H, W, 3) uint8
+        Never written to.
+    corruption, severity, suite, seed
+        As for `corrupt`.
+    samples : sequence of N str or int, optional
+        Identity of each image; None takes the pixels themselves.
+    threads : int
+        Images rendered at the same time; changes nothing in the result.
+
+    Returns
+    -------
+    corrupted : uint8
+        Shape of `images`; (N, H, W, 3) for gray images if the suite replicates gray.
+
+    Raises
+    ------
+    UsageError, DataError
+        As for `corrupt`; and for another number of samples than images.
+    """
+    from stages.corrupt import batch
+
+    return batch.corrupt_batch(
+        images,
+        corruption,
+        severity,
+        suite=suite,
+        seed=seed,
+        samples=samples,
+        threads=threads,
+    )
