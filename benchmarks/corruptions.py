@@ -9,24 +9,18 @@ the throughput of 1, 2 and 4 threads in one process.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import importlib
-import io
 import os
 import statistics
-import sys
 import time
-import types
-import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from types import ModuleType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stages.corrupt import corrupt
+from stages.corrupt.reference import reference_corrupt
 from stages.corrupt.rendering import shipped_suite
 from stages.corrupt.testing import generated_image
 
@@ -51,14 +45,13 @@ def single_threaded(image: NDArray[np.uint8], names: list[str], repeats: int) ->
     import cv2
 
     cv2.setNumThreads(1)
-    reference = reference_corrupt()
     print(f"{'corruption':<16}{'reference ms':>14}{'ours ms':>10}{'ratio':>8}")
     totals = [0.0, 0.0]
     for name in names:
         times = [0.0, 0.0]
         for severity in SEVERITIES:
             ours = partial(corrupt, image, name, severity, sample="benchmark")
-            theirs = partial(reference, image, severity, name)
+            theirs = partial(reference_corrupt, image, name, severity, seed=0)
             pair = medians([theirs, ours], repeats)
             times = [
                 total + 1e3 * new / len(SEVERITIES) for total, new in zip(times, pair, strict=True)
@@ -100,23 +93,6 @@ def threads(image: NDArray[np.uint8], names: list[str]) -> None:
     for count, taken in rates.items():
         rate = statistics.median(taken)
         print(f"{count:>3} {rate:>10.0f} images/s {rate / single:>6.2f} x")
-
-
-def reference_corrupt() -> Callable[..., NDArray[np.uint8]]:
-    """Return `imagecorruptions.corrupt`, quiet, imported without its missing `pkg_resources`."""
-    stub: ModuleType = types.ModuleType("pkg_resources")
-    vars(stub)["resource_filename"] = lambda package, name: name
-    sys.modules.setdefault("pkg_resources", stub)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        package = importlib.import_module("imagecorruptions")
-
-    def call(image: NDArray[np.uint8], severity: int, name: str) -> NDArray[np.uint8]:
-        with contextlib.redirect_stdout(io.StringIO()):
-            result: NDArray[np.uint8] = package.corrupt(image, severity, name)
-        return result
-
-    return call
 
 
 if __name__ == "__main__":
