@@ -25,7 +25,7 @@ def states(study: Study, run: str | None = None) -> list[dict[str, Any]]:
     """Return one row per artifact: stage, name, recipe_key, content_digest, state, rows, bytes."""
     store = study.store
     manifests, rows = _readable(store)
-    expected = {node.recipe.label: node for node in _expected(study, manifests, run)}
+    expected = unique(_expected(study, manifests, run))
     damaged = store.damaged()
     stale = _stale(manifests, expected, store)
     for manifest in manifests.values():
@@ -40,10 +40,10 @@ def states(study: Study, run: str | None = None) -> list[dict[str, Any]]:
         if key not in sealed:
             rows.append(_row(stage, name, key, "missing"))
     begun = {row["recipe_key"] for row in rows}
-    for label, node in expected.items():
-        if node.recipe.key not in begun and _sealed(store, node) is None:
-            stage, name = label.split("/", 1)
-            rows.append(_row(stage, name, node.recipe.key, "missing", node=node))
+    for node in expected:
+        recipe = node.recipe
+        if recipe.key not in begun and _sealed(store, node) is None:
+            rows.append(_row(recipe.stage, recipe.name, recipe.key, "missing", node=node))
     return sorted(rows, key=lambda row: (row["stage"], row["name"], row["recipe_key"]))
 
 
@@ -207,11 +207,11 @@ def _named(study: Study, name: str) -> list[Node]:
     return []
 
 
-def _stale(manifests: dict[str, Manifest], expected: dict[str, Node], store: Store) -> set[str]:
+def _stale(manifests: dict[str, Manifest], expected: list[Node], store: Store) -> set[str]:
     """Return the keys of artifacts whose recipe, or an input's recipe, is no longer current."""
-    current = {node.recipe.label: node.recipe.key for node in expected.values()}
-    found = [_sealed(store, node) for node in expected.values()]
-    aliased = {manifest.recipe_key for manifest in found if manifest is not None}
+    labels = {node.recipe.label for node in expected}
+    found = [_sealed(store, node) for node in expected]
+    current = {manifest.recipe_key for manifest in found if manifest is not None}
     known: dict[str, bool] = {}
 
     def is_stale(key: str) -> bool:
@@ -219,10 +219,10 @@ def _stale(manifests: dict[str, Manifest], expected: dict[str, Node], store: Sto
             return known.get(key, False)
         known[key] = False
         manifest = manifests[key]
-        changed = manifest.label in current and key not in aliased
+        changed = manifest.label in labels and key not in current
         inputs = manifest.document["inputs"].values()
         known[key] = changed or (
-            key not in aliased and any(is_stale(one["recipe_key"]) for one in inputs)
+            key not in current and any(is_stale(one["recipe_key"]) for one in inputs)
         )
         return known[key]
 

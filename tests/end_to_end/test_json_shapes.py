@@ -352,3 +352,14 @@ def empty_slot(path: Path, *, item: int, items: int) -> None:
     index[16 * item : 16 * (item + 1)] = b"\xff" * 16
     checksum = google_crc32c.value(bytes(index)).to_bytes(4, "little")
     path.write_bytes(data[: -len(index) - 4] + index + checksum)
+
+
+def test_sets_of_two_seeds_stand_side_by_side(pipeline: Any, tmp_path: Path) -> None:
+    """A second seed makes other sets of the same names, and neither is stale."""
+    only = ("--only", "medimeta-c/phantom-oct/test/gaussian_noise", "--store", tmp_path / "store")
+    pipeline("build", "corruptions", *only)
+    pipeline("build", "corruptions", *only, "--seed", "1")
+    selector = "corruptions/medimeta-c/phantom-oct/test/gaussian_noise"
+    rows = pipeline("status", selector, "--store", tmp_path / "store", "--json").json["artifacts"]
+    assert [row["state"] for row in rows] == ["sealed"] * 10
+    assert len({row["content_digest"] for row in rows}) == 10
