@@ -71,14 +71,15 @@ def study(tmp_path: Path) -> Study:
 
 
 def test_every_shipped_dataset_loads(study: Study) -> None:
-    """Five MedIMeta tasks, five MedMNIST sets in four sizes, five phantoms; splits and prompts."""
+    """Five MedIMeta tasks, eleven MedMNIST sets in four sizes, five phantoms, with prompts."""
     by_collection: dict[str, list[str]] = {}
     for dataset in study.datasets.values():
         by_collection.setdefault(dataset.collection, []).append(dataset.id)
         assert study.splits(dataset.id)
         assert dataset.prompts
     assert sorted(by_collection["medimeta"]) == ["fundus", "mammo_calc", "oct", "pbc", "pneumonia"]
-    names = ("blood", "breast", "oct", "pneumonia", "retina")
+    organs = ("organa", "organc", "organs")
+    names = ("blood", "breast", "derma", "oct", "path", "pneumonia", "retina", "tissue", *organs)
     assert sorted(by_collection["medmnist"]) == sorted(
         f"{name}mnist-{size}" for name in names for size in (28, 64, 128, 224)
     )
