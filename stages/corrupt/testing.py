@@ -21,6 +21,7 @@ from pipeline.stream import Stream
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.rendering import render, sample_stream, shipped_suite
+from stages.corrupt.schema import SuiteManifest
 
 GOLDEN_SHAPES = ((28, 28, 1), (47, 64, 3), (64, 33, 3), (224, 224, 3))
 _SHAPES = ((28, 28, 1), (28, 28, 3), (33, 47, 3), (64, 64, 1), (128, 65, 3), (224, 224, 3))
@@ -39,12 +40,12 @@ def generated_image(shape: tuple[int, int, int], name: str = "") -> Image:
     return np.ascontiguousarray((ramp + blocks + texture).astype(np.uint8))
 
 
-def golden_digests(suite: str) -> dict[str, dict[str, int | list[str]]]:
+def golden_digests(suite: str | SuiteManifest) -> dict[str, dict[str, int | list[str]]]:
     """Return, for each corruption of `suite`, its kernel's version and five output digests.
 
     A digest covers the outputs of all `GOLDEN_SHAPES` at one severity.
     """
-    manifest = shipped_suite(suite)
+    manifest = suite if isinstance(suite, SuiteManifest) else shipped_suite(suite)
     golden: dict[str, dict[str, int | list[str]]] = {}
     for corruption in manifest.corruptions:
         digests = []

@@ -9,10 +9,18 @@ from typing import Any
 from stages.corrupt.kernels import (
     brightness,
     contrast,
+    defocus_blur,
+    elastic_transform,
+    gaussian_blur,
     gaussian_noise,
+    glass_blur,
     impulse_noise,
+    jpeg_compression,
     motion_blur,
     pixelate,
+    saturate,
+    shot_noise,
+    speckle_noise,
     zoom_blur,
 )
 from stages.corrupt.kernels.kernel import Kernel
@@ -25,6 +33,14 @@ _ALL: tuple[Kernel[Any], ...] = (
     brightness.KERNEL,
     contrast.KERNEL,
     pixelate.KERNEL,
+    shot_noise.KERNEL,
+    speckle_noise.KERNEL,
+    defocus_blur.KERNEL,
+    gaussian_blur.KERNEL,
+    glass_blur.KERNEL,
+    elastic_transform.KERNEL,
+    jpeg_compression.KERNEL,
+    saturate.KERNEL,
 )
 
 KERNELS: Mapping[str, Kernel[Any]] = MappingProxyType({kernel.name: kernel for kernel in _ALL})

@@ -17,14 +17,23 @@ from typing import Any
 
 import pytest
 
+from pipeline.manifest import read_manifest
+from stages.corrupt.kernels.table import KERNELS
+from stages.corrupt.schema import SuiteManifest
 from stages.corrupt.testing import golden_digests
 
 GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
 
-PROGRAM = """
-import json, sys
+MORE = Path(__file__).with_name("more_kernels.toml")
+MORE_GOLDEN = json.loads(Path(__file__).with_name("golden_more.json").read_text())
+
+PROGRAM = f"""
+import json, pathlib, sys
+from pipeline.manifest import read_manifest
+from stages.corrupt.schema import SuiteManifest
 from stages.corrupt.testing import golden_digests
-json.dump(golden_digests("medimeta-c"), sys.stdout)
+more = read_manifest(pathlib.Path({str(MORE)!r}), SuiteManifest)
+json.dump([golden_digests("medimeta-c"), golden_digests(more)], sys.stdout)
 """
 
 
@@ -32,6 +41,12 @@ json.dump(golden_digests("medimeta-c"), sys.stdout)
 def test_bytes_are_the_golden_ones(corruption: str) -> None:
     """All five severities give the pinned bytes, or the kernel's version was raised."""
     assert golden_digests("medimeta-c")[corruption] == GOLDEN[corruption]
+
+
+def test_kernels_without_a_suite_are_pinned_too() -> None:
+    """Every kernel that no shipped suite names gives its pinned bytes."""
+    assert golden_digests(read_manifest(MORE, SuiteManifest)) == MORE_GOLDEN
+    assert GOLDEN.keys() | MORE_GOLDEN.keys() == KERNELS.keys()
 
 
 def test_every_corruption_is_pinned() -> None:
@@ -60,4 +75,4 @@ def test_bytes_do_not_depend_on_the_processor() -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout) == GOLDEN
+    assert json.loads(result.stdout) == [GOLDEN, MORE_GOLDEN]

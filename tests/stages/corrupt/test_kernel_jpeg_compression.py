@@ -1,0 +1,157 @@
+"""JPEG compression: its contract, and equal to the imagecorruptions package."""
+
+from __future__ import annotations
+
+import io
+from types import ModuleType
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from stages.corrupt import rendering, schema, testing
+from stages.corrupt.kernels import table
+from stages.corrupt.kernels.jpeg_compression import KERNEL
+from stages.corrupt.schema import SuiteManifest
+from stages.corrupt.testing import CorruptionContract, generated_image
+
+SEVERITIES = (
+    {"quality": 25},
+    {"quality": 18},
+    {"quality": 15},
+    {"quality": 10},
+    {"quality": 7},
+)
+SUITE = "as-tested"
+
+any_severity = pytest.mark.parametrize("severity", range(1, 6))
+SIZES = ((32, 32), (33, 47), (64, 64), (65, 48), (100, 96), (128, 128), (224, 224), (225, 150))
+
+
+@pytest.fixture(autouse=True)
+def suite(monkeypatch: pytest.MonkeyPatch) -> SuiteManifest:
+    """Return a suite of this corruption alone, in which gray images stay gray."""
+    kernels = {**table.KERNELS, KERNEL.name: KERNEL}
+    for module in (schema, testing, rendering):
+        monkeypatch.setattr(module, "KERNELS", kernels)
+    declared = {"name": KERNEL.name, "kernel": KERNEL.name, "severities": SEVERITIES}
+    manifest = SuiteManifest.model_validate(
+        {
+            "schema": 1,
+            "id": SUITE,
+            "title": "one corruption",
+            "gray": "stay",
+            "source": "imagecorruptions 1.1.2",
+            "corruptions": (declared,),
+        }
+    )
+    for module in (testing, rendering):
+        monkeypatch.setattr(module, "shipped_suite", lambda name: manifest)
+    return manifest
+
+
+class TestJpegCompression(CorruptionContract):
+    suite = SUITE
+    corruption = KERNEL.name
+
+
+def images_of(height: int, width: int) -> list[NDArray[np.uint8]]:
+    """Return a textured, a random, a gray and three flat images."""
+    rng = np.random.default_rng(height * 1000 + width)
+    gray = rng.integers(0, 256, (height, width, 1), dtype=np.uint8)
+    return [
+        generated_image((height, width, 3)),
+        rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
+        np.repeat(gray, 3, axis=2),
+        *(np.full((height, width, 3), level, np.uint8) for level in (0, 37, 255)),
+    ]
+
+
+def by_package(reference: ModuleType, image: NDArray[np.uint8], severity: int) -> NDArray[np.uint8]:
+    """Return the package's rendering, converted as its own `corrupt` does."""
+    from PIL import Image
+
+    corrupted = getattr(reference, KERNEL.name)(Image.fromarray(image), severity)
+    return np.asarray(np.uint8(corrupted))
+
+
+def apart(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> int:
+    """Return the largest difference in grey levels; shapes must agree."""
+    assert ours.shape == theirs.shape
+    return int(np.abs(ours.astype(int) - theirs).max())
+
+
+@any_severity
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_generated_images_are_equal(
+    reference: ModuleType, size: tuple[int, int], severity: int
+) -> None:
+    """Textured, random, gray and flat images of all sizes give the package's bytes."""
+    for image in images_of(*size):
+        ours = KERNEL.apply(image, SEVERITIES[severity - 1])
+        assert apart(ours, by_package(reference, image, severity)) == 0
+
+
+@any_severity
+def test_real_images_are_equal(
+    reference: ModuleType, real_images: dict[str, NDArray[np.uint8]], severity: int
+) -> None:
+    """Real photographs, microscopy and X-rays give the package's bytes."""
+    for image in real_images.values():
+        ours = KERNEL.apply(image, SEVERITIES[severity - 1])
+        assert apart(ours, by_package(reference, image, severity)) == 0
+
+
+@any_severity
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_one_channel_is_like_three_equal_ones(size: tuple[int, int], severity: int) -> None:
+    """A gray image alone and as three channels give the same levels."""
+    gray = np.random.default_rng(severity).integers(0, 256, (*size, 1), dtype=np.uint8)
+    alone = KERNEL.apply(gray, SEVERITIES[severity - 1])
+    replicated = KERNEL.apply(np.repeat(gray, 3, axis=2), SEVERITIES[severity - 1])
+    assert np.array_equal(np.repeat(alone, 3, axis=2), replicated)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    height=st.integers(28, 90),
+    width=st.integers(28, 90),
+    channels=st.sampled_from((1, 3)),
+    quality=st.integers(1, 100),
+    seed=st.integers(0, 2**32 - 1),
+    smooth=st.booleans(),
+)
+def test_bytes_are_those_of_a_file(
+    height: int, width: int, channels: int, quality: int, seed: int, smooth: bool
+) -> None:
+    """Any size and quality gives what Pillow reads back from a file that it wrote."""
+    shape = (height, width, channels)
+    image = generated_image(shape, str(seed))
+    if not smooth:
+        image = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+    assert apart(KERNEL.apply(image, {"quality": quality}), through_a_file(image, quality)) == 0
+
+
+@any_severity
+def test_extreme_pixels_are_those_of_a_file(severity: int) -> None:
+    """Black and white noise and saturated colours overshoot most; they are limited alike."""
+    rng = np.random.default_rng(severity)
+    quality = SEVERITIES[severity - 1]["quality"]
+    for size in ((64, 64), (99, 130), (512, 700)):
+        for share in (0.03, 0.5, 0.97):
+            image = np.uint8(255) * (rng.random((*size, 3)) < share).astype(np.uint8)
+            ours = KERNEL.apply(image, {"quality": quality})
+            assert apart(ours, through_a_file(image, quality)) == 0
+
+
+def through_a_file(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """Return what Pillow reads from the JPEG file that it writes of `image`."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    pixels = image[:, :, 0] if image.shape[2] == 1 else image
+    Image.fromarray(pixels).save(file, "JPEG", quality=quality, subsampling="4:2:0")
+    with Image.open(file) as stored:
+        return np.asarray(stored).reshape(image.shape)
