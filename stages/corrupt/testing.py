@@ -45,7 +45,7 @@ def golden_digests(suite: str | SuiteManifest) -> dict[str, dict[str, int | list
 
     A digest covers the outputs of all `GOLDEN_SHAPES` at one severity.
     """
-    manifest = suite if isinstance(suite, SuiteManifest) else shipped_suite(suite)
+    manifest = _manifest(suite)
     golden: dict[str, dict[str, int | list[str]]] = {}
     for corruption in manifest.corruptions:
         digests = []
@@ -61,10 +61,14 @@ def golden_digests(suite: str | SuiteManifest) -> dict[str, dict[str, int | list
     return golden
 
 
+def _manifest(suite: str | SuiteManifest) -> SuiteManifest:
+    return suite if isinstance(suite, SuiteManifest) else shipped_suite(suite)
+
+
 class CorruptionContract:
     """Inherit and set `corruption` (and `suite`) to test a corruption against the contract."""
 
-    suite: ClassVar[str] = "medimeta-c"
+    suite: ClassVar[str | SuiteManifest] = "medimeta-c"
     corruption: ClassVar[str]
     grows: ClassVar[bool] = True
     """Distance from the clean image grows with severity."""
@@ -76,7 +80,7 @@ class CorruptionContract:
     def _renderer(
         self, severity: int
     ) -> Callable[[Image, str], tuple[Image, dict[str, int | float]]]:
-        manifest = shipped_suite(self.suite)
+        manifest = _manifest(self.suite)
         declared = manifest.corruption(self.corruption)
 
         def call(image: Image, sample: str) -> tuple[Image, dict[str, int | float]]:
@@ -91,7 +95,7 @@ class CorruptionContract:
         self, shape: tuple[int, int, int], severity: int
     ) -> None:
         """The output is uint8 of the input's size; a gray image follows the suite's policy."""
-        replicated = shipped_suite(self.suite).gray == "replicate"
+        replicated = _manifest(self.suite).gray == "replicate"
         output = self.rendered(generated_image(shape), severity)
         assert output.dtype == np.uint8
         assert output.shape == (*shape[:2], 3 if replicated else shape[2])
@@ -137,7 +141,7 @@ class CorruptionContract:
         """Applying the stored parameters renders the image again."""
         image = generated_image((40, 56, 3))
         output, drawn = self._renderer(severity)(image, "a")
-        kernel = KERNELS[shipped_suite(self.suite).corruption(self.corruption).kernel]
+        kernel = KERNELS[_manifest(self.suite).corruption(self.corruption).kernel]
         assert np.array_equal(kernel.apply(image, drawn), output)
 
     def test_order_and_threads_do_not_matter(self) -> None:

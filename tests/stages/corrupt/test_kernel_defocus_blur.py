@@ -2,78 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.corrupt import rendering, schema, testing
 from stages.corrupt.kernels import defocus_blur
-from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.testing import CorruptionContract, generated_image
+from tests.stages.corrupt import kernels
+from tests.stages.corrupt.kernels import (
+    GRAY_STAYS,
+    SIZES,
+    any_severity,
+    apart,
+    images_of,
+    severities_of,
+)
+
+SEVERITIES = severities_of("defocus_blur")
+by_reference = functools.partial(kernels.by_package, "defocus_blur")
 
 NAME = "defocus_blur"
-SEVERITIES: tuple[dict[str, Any], ...] = (
-    {"radius": 3.0, "alias_sigma": 0.1},
-    {"radius": 4.0, "alias_sigma": 0.5},
-    {"radius": 6.0, "alias_sigma": 0.5},
-    {"radius": 8.0, "alias_sigma": 0.5},
-    {"radius": 10.0, "alias_sigma": 0.5},
-)
-SIZES = ((32, 32), (33, 47), (64, 64), (65, 48), (100, 96), (128, 128), (224, 224), (225, 150))
-
-any_severity = pytest.mark.parametrize("severity", range(1, 6))
-
-
-@pytest.fixture(autouse=True)
-def _suite_of_this_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the contract find a suite of this kernel alone, whatever the shipped suites hold."""
-    for module in (rendering, schema, testing):
-        monkeypatch.setattr(module, "KERNELS", {**KERNELS, NAME: defocus_blur.KERNEL})
-    suite = schema.SuiteManifest.model_validate(
-        {
-            "schema": 1,
-            "id": "alone",
-            "title": "One corruption",
-            "gray": "stay",
-            "source": "ImageNet-C at 224 pixels",
-            "corruptions": ({"name": NAME, "kernel": NAME, "severities": SEVERITIES},),
-        }
-    )
-    monkeypatch.setattr(testing, "shipped_suite", lambda name: suite)
 
 
 class TestDefocusBlur(CorruptionContract):
+    suite = GRAY_STAYS
     corruption = NAME
-
-
-def images_of(height: int, width: int) -> list[NDArray[np.uint8]]:
-    """Return a textured, a random, a gray and three flat images."""
-    rng = np.random.default_rng(height * 1000 + width)
-    gray = rng.integers(0, 256, (height, width, 1), dtype=np.uint8)
-    return [
-        generated_image((height, width, 3)),
-        rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
-        np.repeat(gray, 3, axis=2),
-        *(np.full((height, width, 3), level, np.uint8) for level in (0, 37, 255)),
-    ]
-
-
-def by_reference(
-    reference: ModuleType, image: NDArray[np.uint8], severity: int
-) -> NDArray[np.uint8]:
-    """Return the package's rendering, as its own `corrupt` calls and converts it."""
-    from PIL import Image
-
-    return np.uint8(getattr(reference, NAME)(Image.fromarray(image), severity))  # type: ignore[return-value]
-
-
-def apart(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> int:
-    """Return the largest difference in grey levels; shapes must agree."""
-    assert ours.shape == theirs.shape
-    return int(np.abs(ours.astype(int) - theirs).max())
 
 
 @any_severity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from types import ModuleType
 
@@ -9,76 +10,26 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.corrupt import rendering, schema, testing
-from stages.corrupt.kernels import gaussian_noise, noise, table
+from stages.corrupt.kernels import gaussian_noise, noise
 from stages.corrupt.kernels.speckle_noise import KERNEL, apply_field
-from stages.corrupt.schema import SuiteManifest
-from stages.corrupt.testing import CorruptionContract, generated_image
-
-SEVERITIES = (
-    {"sigma": 0.15},
-    {"sigma": 0.2},
-    {"sigma": 0.35},
-    {"sigma": 0.45},
-    {"sigma": 0.6},
+from stages.corrupt.testing import CorruptionContract
+from tests.stages.corrupt import kernels
+from tests.stages.corrupt.kernels import (
+    GRAY_STAYS,
+    SIZES,
+    any_severity,
+    apart,
+    images_of,
+    severities_of,
 )
-SUITE = "as-tested"
 
-any_severity = pytest.mark.parametrize("severity", range(1, 6))
-SIZES = ((32, 32), (33, 47), (64, 64), (65, 48), (100, 96), (128, 128), (224, 224), (225, 150))
-
-
-@pytest.fixture(autouse=True)
-def suite(monkeypatch: pytest.MonkeyPatch) -> SuiteManifest:
-    """Return a suite of this corruption alone, in which gray images stay gray."""
-    kernels = {**table.KERNELS, KERNEL.name: KERNEL}
-    for module in (schema, testing, rendering):
-        monkeypatch.setattr(module, "KERNELS", kernels)
-    declared = {"name": KERNEL.name, "kernel": KERNEL.name, "severities": SEVERITIES}
-    manifest = SuiteManifest.model_validate(
-        {
-            "schema": 1,
-            "id": SUITE,
-            "title": "one corruption",
-            "gray": "stay",
-            "source": "imagecorruptions 1.1.2",
-            "corruptions": (declared,),
-        }
-    )
-    for module in (testing, rendering):
-        monkeypatch.setattr(module, "shipped_suite", lambda name: manifest)
-    return manifest
+SEVERITIES = severities_of("speckle_noise")
+by_package = functools.partial(kernels.by_package, "speckle_noise")
 
 
 class TestSpeckleNoise(CorruptionContract):
-    suite = SUITE
+    suite = GRAY_STAYS
     corruption = KERNEL.name
-
-
-def images_of(height: int, width: int) -> list[NDArray[np.uint8]]:
-    """Return a textured, a random, a gray and three flat images."""
-    rng = np.random.default_rng(height * 1000 + width)
-    gray = rng.integers(0, 256, (height, width, 1), dtype=np.uint8)
-    return [
-        generated_image((height, width, 3)),
-        rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
-        np.repeat(gray, 3, axis=2),
-        *(np.full((height, width, 3), level, np.uint8) for level in (0, 37, 255)),
-    ]
-
-
-def by_package(reference: ModuleType, image: NDArray[np.uint8], severity: int) -> NDArray[np.uint8]:
-    """Return the package's rendering, converted as its own `corrupt` does."""
-    from PIL import Image
-
-    corrupted = getattr(reference, KERNEL.name)(Image.fromarray(image), severity)
-    return np.asarray(np.uint8(corrupted))
-
-
-def apart(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> int:
-    """Return the largest difference in grey levels; shapes must agree."""
-    assert ours.shape == theirs.shape
-    return int(np.abs(ours.astype(int) - theirs).max())
 
 
 @any_severity
