@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -152,22 +154,30 @@ class Artifact:
             raise UsageError(message) from None
         return ShardedArray(self.manifest.folder / name, spec, self.manifest.shard_rows)
 
-    def index(self, columns: list[str] | None = None) -> pa.Table:
-        """Return the index: one row per item, in order, with its declared columns."""
+    def index(
+        self, columns: list[str] | None = None, start: int = 0, stop: int | None = None
+    ) -> pa.Table:
+        """Return rows `start` to `stop` of the index: one per item, with its declared columns.
+
+        Only the shards of these rows are read.
+        """
         import pyarrow as pa  # status and plan read no table
 
         from pipeline.tables import read_table
 
         folder = self.manifest.folder / INDEX
+        starts = [0, *itertools.accumulate(self.manifest.shard_rows)]
+        stop = starts[-1] if stop is None else stop
+        first = max(0, bisect.bisect_right(starts, start, hi=len(starts) - 1) - 1)
+        last = max(first + 1, bisect.bisect_left(starts, stop))
         try:
             parts = [
-                read_table(folder / index_name(shard), columns)
-                for shard in range(len(self.manifest.shard_rows))
+                read_table(folder / index_name(shard), columns) for shard in range(first, last)
             ]
         except (OSError, ValueError, pa.ArrowException) as error:
             message = f"{folder}: the index cannot be read: run `pipeline verify`"
             raise VerificationError(message) from error
-        return pa.concat_tables(parts)
+        return pa.concat_tables(parts).slice(start - starts[first], stop - start)
 
     @property
     def file_folder(self) -> Path:

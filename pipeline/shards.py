@@ -8,6 +8,8 @@ zarr-python writes such shards at about a tenth of what the disk takes; `zarr.op
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import json
 import math
 import operator
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 CRC_BYTES = 4
 SLOT_BYTES = 16
 EMPTY_SLOT = 2**64 - 1
-TARGET_BYTES = 96 << 20
+TARGET_BYTES = 64 << 20
 """Size aimed at for one shard; larger ones lose more at an interruption, smaller ones files."""
 
 _AXES = {1: ("feature",), 2: ("y", "x"), 3: ("y", "x", "channel")}
@@ -141,7 +143,7 @@ class ShardedArray:
     def __init__(self, folder: Path, spec: ItemSpec, shard_rows: tuple[int, ...]) -> None:
         self._folder = folder
         self._spec = spec
-        self._starts = np.concatenate([[0], np.cumsum(shard_rows)]).astype(np.int64)
+        self._starts = [0, *itertools.accumulate(shard_rows)]
         self._shards: dict[int, NDArray[Any]] = {}
 
     @property
@@ -155,7 +157,7 @@ class ShardedArray:
         return np.dtype(self._spec.dtype)
 
     def __len__(self) -> int:
-        return int(self._starts[-1])
+        return self._starts[-1]
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_shards": {}}
@@ -170,18 +172,18 @@ class ShardedArray:
         self, key: int | slice | EllipsisType | list[int] | NDArray[np.integer[Any]]
     ) -> NDArray[Any]:
         if isinstance(key, (int, np.integer)):
-            row = operator.index(key)
-            if not -len(self) <= row < len(self):
-                message = f"row {row} of an array with {len(self)}"
+            row, count = operator.index(key), self._starts[-1]
+            if not -count <= row < count:
+                message = f"row {row} of an array with {count}"
                 raise IndexError(message)
-            shard, offset = self._locate(row % len(self))
+            shard, offset = self._locate(row % count)
             return np.array(self._shard(shard)[offset])
         if key is Ellipsis:
             key = slice(None)
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             if step == 1:
-                return self.rows(start, max(start, stop)).copy()
+                return self._read(start, max(start, stop))
             key = np.arange(start, stop, step)
         return self._gather(self._chosen(key))
 
@@ -211,27 +213,49 @@ class ShardedArray:
         return items
 
     def _locate(self, row: int) -> tuple[int, int]:
-        shard = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return shard, row - int(self._starts[shard])
+        shard = bisect.bisect_right(self._starts, row) - 1
+        return shard, row - self._starts[shard]
 
     def _shard(self, shard: int) -> NDArray[Any]:
-        if shard not in self._shards:
-            rows = int(self._starts[shard + 1] - self._starts[shard])
-            self._shards[shard] = self._map(self._folder / shard_name(self._spec, shard), rows)
-        return self._shards[shard]
+        items = self._shards.get(shard)
+        if items is None:
+            items = self._map(shard)
+            self._shards[shard] = items
+        return items
 
-    def _map(self, path: Path, rows: int) -> NDArray[Any]:
-        # A map of a file shorter than believed kills the process, so its size is checked first.
-        slots = int(self._starts[1])
+    def _read(self, start: int, stop: int) -> NDArray[Any]:
+        """Return items `start` to `stop` by reading files, so that no pages stay mapped."""
+        items = np.empty((stop - start, *self._spec.shape), self.dtype)
+        while start < stop:
+            shard, offset = self._locate(start)
+            rows = min(stop, self._starts[shard + 1]) - start
+            raw = np.empty(rows * self._spec.slot, np.uint8)
+            with self._checked(shard).open("rb") as file:
+                file.seek(offset * self._spec.slot)
+                file.readinto(raw.data)
+            items[len(items) - (stop - start) :][:rows] = self._spec.items(raw, rows)
+            start += rows
+        return items
+
+    def _map(self, shard: int) -> NDArray[Any]:
+        mapped = np.memmap(self._checked(shard), np.uint8, mode="r")
+        items = self._spec.items(mapped, self._starts[shard + 1] - self._starts[shard])
+        items.flags.writeable = False
+        return items
+
+    def _checked(self, shard: int) -> Path:
+        """Return the path of a shard that has its size.
+
+        A map of a file shorter than believed kills the process.
+        """
+        path = self._folder / shard_name(self._spec, shard)
+        rows, slots = self._starts[shard + 1] - self._starts[shard], self._starts[1]
         expected = rows * self._spec.slot + slots * SLOT_BYTES + CRC_BYTES
         size = path.stat().st_size if path.exists() else 0
         if size != expected:
             message = f"{path}: {size} bytes instead of {expected}: run `pipeline verify`"
             raise VerificationError(message)
-        mapped = np.memmap(path, np.uint8, mode="r")
-        items = self._spec.items(mapped, rows)
-        items.flags.writeable = False
-        return items
+        return path
 
 
 def missing_items(path: Path, slots: int, rows: int) -> list[int]:
