@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from pipeline.artifact import Artifact, Manifest
@@ -65,12 +65,15 @@ class ImageSet:
         return self._artifact.index(columns)
 
     @cached_property
-    def labels(self) -> list[int]:
-        """The label of each image."""
-        return [int(label) for label in self.index(["label"])["label"].to_pylist()]
+    def labels(self) -> list[int] | list[list[int]]:
+        """The label of each image; of a multi-label set a list of 0 or 1 per class."""
+        name = "labels" if self.attributes["task"] == "multi-label" else "label"
+        return cast("list[int] | list[list[int]]", self.index([name])[name].to_pylist())
 
-    def torch(self, transform: Callable[[Any], Any] | None = None) -> Dataset[tuple[Any, int]]:
+    def torch(self, transform: Callable[[Any], Any] | None = None) -> Dataset[tuple[Any, Any]]:
         """Return the set as a `torch.utils.data.Dataset` of (uint8 CHW tensor, label).
+
+        The label is an integer, or for a multi-label set a tensor with 0 or 1 per class.
 
         Parameters
         ----------

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, TypeAlias
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from pipeline.manifest import Declared
+from stages.download.size import Size, name_of, shape_of
 from stages.download.sources import FileName, FolderSource, Promise, SingleFile, Source, Text
 
 Split: TypeAlias = Literal["train", "val", "test"]
@@ -68,7 +69,8 @@ class FolderForm(Declared):
     splits_file: FileName = ""
     """CSV in the root with columns `path` and `split`; empty: the first folder is the split."""
     fit: Literal["centre-crop", "exact"] = "centre-crop"
-    """Centre-crop to a square and resize (bicubic) images of another size, or refuse them."""
+    """Centre-crop to the declared aspect ratio and resize (bicubic) images of another size, or
+    refuse them."""
     exif: Literal["ignored"] = "ignored"
     """Orientation tags are not applied: pixels are taken as they are stored."""
 
@@ -108,8 +110,8 @@ class Splits(Declared):
 class Variant(Promise):
     """One of several sizes in which the same samples are published."""
 
-    size: Annotated[int, Field(ge=8, le=4096)]
-    """Height and width of its images, pixels."""
+    size: Size
+    """Side of its square images, or [height, width], pixels."""
     file: Annotated[FileName, Field(min_length=1)]
     """Name of its file."""
 
@@ -125,10 +127,12 @@ class _Declaration(Declared):
     """The collection it was published in: `medimeta`, `medmnist`, `phantom` or another."""
     modality: Text
     """Kind of image, in words."""
-    task: Literal["multi-class", "binary", "ordinal"]
-    """Kind of label."""
+    task: Literal["multi-class", "binary", "ordinal", "multi-label"]
+    """Kind of label: one class per sample, or for `multi-label` any number of them."""
     classes: Annotated[tuple[Text, ...], Field(min_length=2)]
-    """Class names; the position is the label, as the dataset's own files number it."""
+    """Class names; the position is the label, as the dataset's own files number it.
+
+    For a multi-label task the position is that of the class's 0 or 1 among a sample's labels."""
     channels: Literal[1, 3]
     """1 for gray images, 3 for RGB."""
     synthetic: bool = False
@@ -143,6 +147,10 @@ class _Declaration(Declared):
     """Sample counts, asserted on reading; only image folders may leave them out."""
     prompts: dict[Name, tuple[ClassText, ...]] = Field(default_factory=dict)
     """Named sets of class prompts: for each class in label order, one text or several."""
+    absent_prompts: dict[Name, tuple[ClassText, ...]] = Field(
+        default_factory=dict, validate_default=True
+    )
+    """For a multi-label task, what says that a class is absent, under the names of `prompts`."""
 
     @field_validator("classes")
     @classmethod
@@ -169,6 +177,11 @@ class _Declaration(Declared):
             if len(set(reader.folders)) != len(reader.folders):
                 message = "two classes name the same folder"
                 raise ValueError(message)
+        if info.data.get("task") == "multi-label" and not isinstance(reader, MedMNISTForm):
+            message = (
+                f"the form {reader.form} gives one class per sample; multi-label needs medmnist"
+            )
+            raise ValueError(message)
         return reader
 
     @field_validator("source")
@@ -197,7 +210,7 @@ class _Declaration(Declared):
             raise ValueError(message)
         return splits
 
-    @field_validator("prompts")
+    @field_validator("prompts", "absent_prompts")
     @classmethod
     def _prompts_per_class(
         cls, prompts: dict[str, tuple[ClassText, ...]], info: ValidationInfo
@@ -212,14 +225,34 @@ class _Declaration(Declared):
             raise ValueError("; ".join(faults))
         return prompts
 
+    @field_validator("absent_prompts")
+    @classmethod
+    def _absence_beside_presence(
+        cls, absent: dict[str, tuple[ClassText, ...]], info: ValidationInfo
+    ) -> dict[str, tuple[ClassText, ...]]:
+        task, prompts = info.data.get("task"), info.data.get("prompts")
+        if absent and task is not None and task != "multi-label":
+            message = f"only a multi-label task says that a class is absent; this one is {task}"
+            raise ValueError(message)
+        if task == "multi-label" and prompts is not None and set(absent) != set(prompts):
+            named = ", ".join(sorted(set(absent) ^ set(prompts)))
+            message = f"a multi-label task needs the same names as prompts; they differ in: {named}"
+            raise ValueError(message)
+        return absent
+
 
 class Dataset(_Declaration):
     """One concrete dataset: a single size and a single source."""
 
     family: Name
     """Id of the manifest it comes from; the same as `id` unless the manifest has variants."""
-    size: Annotated[int, Field(ge=8, le=4096)]
-    """Height and width of the images, pixels."""
+    size: Size
+    """Side of the square images, or (height, width), pixels."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width of the images, pixels."""
+        return shape_of(self.size)
 
 
 class DatasetManifest(_Declaration):
@@ -227,8 +260,8 @@ class DatasetManifest(_Declaration):
 
     schema_version: Literal[1] = Field(alias="schema")
     """Version of this form of manifest; written `schema = 1`."""
-    size: Annotated[int, Field(ge=8, le=4096)] | None = None
-    """Height and width of the images, pixels; left out where there are variants."""
+    size: Size | None = None
+    """Side of square images, or [height, width], pixels; left out where there are variants."""
     variants: tuple[Variant, ...] = Field(default=(), validate_default=True)
     """The sizes in which it is published, each a dataset named `<id>-<size>`."""
 
@@ -238,6 +271,11 @@ class DatasetManifest(_Declaration):
         cls, variants: tuple[Variant, ...], info: ValidationInfo
     ) -> tuple[Variant, ...]:
         faults = _variant_faults(variants, info) if variants else _single_faults(info)
+        sizes = [info.data.get("size"), *(variant.size for variant in variants)]
+        if isinstance(info.data.get("reader"), PhantomForm) and any(
+            isinstance(size, tuple) for size in sizes
+        ):
+            faults.append("phantom images are square; give one side")
         if faults:
             raise ValueError("; ".join(faults))
         return variants
@@ -257,7 +295,7 @@ def expand(manifest: DatasetManifest) -> tuple[Dataset, ...]:
 def _variant_fields(manifest: DatasetManifest, variant: Variant) -> dict[str, object]:
     named = variant.model_dump(exclude={"size"})
     source = None if manifest.source is None else manifest.source.model_copy(update=named)
-    return {"id": f"{manifest.id}-{variant.size}", "size": variant.size, "source": source}
+    return {"id": f"{manifest.id}-{name_of(variant.size)}", "size": variant.size, "source": source}
 
 
 def _variant_faults(variants: tuple[Variant, ...], info: ValidationInfo) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from pipeline.manifest import Declared
 
@@ -70,8 +70,19 @@ class FolderSource(Declared):
     """A folder the user already has; it is inventoried, never copied."""
 
     kind: Literal["folder"]
-    path: Text
-    """The folder; a relative path starts at the manifest's own folder."""
+    path: Text = ""
+    """The folder; a relative path starts at the manifest's own folder. Left out: a person places
+    it, or names it with `--from`."""
+    instructions: Annotated[str, Field(validate_default=True)] = ""
+    """What the folder must hold and where to get it, for one that a person places."""
+
+    @field_validator("instructions")
+    @classmethod
+    def _place_is_told(cls, instructions: str, info: ValidationInfo) -> str:
+        if info.data.get("path") == "" and not instructions.strip():
+            message = "give the path of the folder, or instructions for whoever must place it"
+            raise ValueError(message)
+        return instructions
 
 
 FileSource: TypeAlias = ZenodoSource | UrlSource | PlacedSource

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import Artifact
 from pipeline.digest import Json, digest_file, digest_json
-from pipeline.errors import DataError, MissingInputError
+from pipeline.errors import DataError
 from pipeline.manifest import unknown_name
 from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
 from pipeline.store import DOWNLOADS, Store
 from pipeline.unit import Node, Unit, UnitWriter
+from stages.download.folders import absent, folder_of
 from stages.download.inventory import InventoryEntry, inventory
 from stages.download.schema import SPLITS, Dataset, PhantomForm, Split
 from stages.download.sources import FileSource, FolderSource, UrlSource, ZenodoSource
@@ -28,7 +30,8 @@ FETCH_VERSION = 1
 DATASET_VERSION = 1
 DATASETS = "datasets"
 BATCH = 64
-"""Images read at once: bounds the memory beside the shard."""
+BATCH_BYTES = 16 << 20
+"""Most images, and bytes of them, read at once: bounds the memory beside the shard."""
 
 
 class Fetch:
@@ -98,11 +101,12 @@ class Read:
         if folder is None and "source" in inputs:
             folder = inputs["source"].file_folder
         reader = reader_of(self._dataset, folder).open(self._split)
-        side = self._dataset.size
-        images = writer.array("images", "uint8", (side, side, self._dataset.channels))
-        masks = writer.array("masks", "uint8", (side, side, 1)) if reader.mask_rows else None
-        for start in range(unit.start, unit.stop, BATCH):
-            stop = min(unit.stop, start + BATCH)
+        shape = (*self._dataset.shape, self._dataset.channels)
+        images = writer.array("images", "uint8", shape)
+        masks = writer.array("masks", "uint8", (*shape[:2], 1)) if reader.mask_rows else None
+        batch = min(BATCH, max(1, BATCH_BYTES // math.prod(shape)))
+        for start in range(unit.start, unit.stop, batch):
+            stop = min(unit.stop, start + batch)
             rows = slice(start - unit.start, stop - unit.start)
             images[rows] = reader.images(start, stop)
             if masks is not None:
@@ -142,15 +146,16 @@ def source_node(
     if source is None:
         return None
     if isinstance(source, FolderSource):
-        return _folder_node(store, dataset, Path(source.path))
+        return _folder_node(store, dataset)
     parameters = {**_identity(source), "form": dataset.reader.form}
     recipe = Recipe("sources", _source_name(source), FETCH_VERSION, parameters)
     stage = Fetch(store, dataset, source, local, progress)
     return Node(recipe, stage, rows=1, row_bytes=source.size_bytes or 0, slots=1)
 
 
-def _folder_node(store: Store, dataset: Dataset, folder: Path) -> Node:
+def _folder_node(store: Store, dataset: Dataset) -> Node:
     """Return the inventory of a folder as it is now, or as it was last seen if it is gone."""
+    folder = folder_of(store, dataset) or Path()
     if folder.is_dir():
         entries = inventory(folder)
         digest = digest_json([list(entry) for entry in entries])
@@ -158,8 +163,7 @@ def _folder_node(store: Store, dataset: Dataset, folder: Path) -> Node:
         entries = []
         digest = store.pins().get("folders", {}).get(dataset.id, "")
         if not digest:
-            message = f"dataset {dataset.id}: there is no folder {folder}"
-            raise MissingInputError(message)
+            raise absent(dataset, folder)
     parameters: dict[str, Json] = {"dataset": dataset.id, "inventory": digest}
     recipe = Recipe("sources", f"folder/{dataset.id}", FETCH_VERSION, parameters)
     return Node(recipe, Inventory(store, entries), rows=1, row_bytes=0, slots=1)
@@ -183,7 +187,7 @@ def split_node(store: Store, dataset: Dataset, split: Split, source: Node | None
         "classes": list(dataset.classes),
         "task": dataset.task,
         "channels": dataset.channels,
-        "size": dataset.size,
+        "size": dataset.size if isinstance(dataset.size, int) else list(dataset.size),
         "count": dataset.splits.counts().get(split) if dataset.splits else None,
     }
     inputs = {"source": source} if source else {}
@@ -194,12 +198,11 @@ def split_node(store: Store, dataset: Dataset, split: Split, source: Node | None
         parameters,
         {role: node.recipe for role, node in inputs.items()},
     )
-    folder = Path(dataset.source.path) if isinstance(dataset.source, FolderSource) else None
-    row_bytes = dataset.size * dataset.size * dataset.channels
+    row_bytes = math.prod(dataset.shape) * dataset.channels
     rows = counts[split]
     return Node(
         recipe,
-        Read(dataset, split, folder),
+        Read(dataset, split, folder_of(store, dataset)),
         rows=rows,
         row_bytes=row_bytes * (2 if isinstance(dataset.reader, PhantomForm) else 1),
         slots=rows_per_shard(row_bytes, rows),
@@ -209,7 +212,13 @@ def split_node(store: Store, dataset: Dataset, split: Split, source: Node | None
 
 
 def splits_of(store: Store, dataset: Dataset) -> tuple[Split, ...]:
-    """Return the splits a dataset has, in the order train, val, test."""
+    """Return the splits a dataset has, in the order train, val, test.
+
+    Raises
+    ------
+    MissingInputError
+        When only its folder can tell and that is not there.
+    """
     return tuple(_counts(store, dataset))
 
 
@@ -273,17 +282,21 @@ def _index(reader: SplitReader, rows: slice) -> pa.Table:
 
     count = rows.stop - rows.start
     patients, paths = reader.patient_ids, reader.original_filepaths
+    label = column("label", pa.int32(), "1", "class id, a position in the dataset's classes")
+    if reader.dataset.task == "multi-label":
+        meaning = "1 for each class the sample is of, else 0, in the order of the dataset's classes"
+        label = column("labels", pa.list_(pa.int8()), "1", meaning)
     schema = pa.schema(
         [
             column("id", pa.string(), "", "sample id, unique within the dataset's split"),
-            column("label", pa.int32(), "1", "class id, a position in the dataset's classes"),
+            label,
             column("patient_id", pa.string(), "", "patient the image is of, where known"),
             column("original_filepath", pa.string(), "", "the image's file at its source"),
         ]
     )
     columns = [
         list(reader.ids[rows]),
-        reader.labels[rows],
+        reader.labels[rows] if reader.labels.ndim == 1 else reader.labels[rows].tolist(),
         [None] * count if patients is None else list(patients[rows]),
         [None] * count if paths is None else list(paths[rows]),
     ]
@@ -296,7 +309,7 @@ def _counts(store: Store, dataset: Dataset) -> dict[Split, int]:
     """Return the size of each split: declared, or counted in the folder, or as last sealed."""
     if dataset.splits is not None:
         return dataset.splits.counts()
-    folder = Path(dataset.source.path) if isinstance(dataset.source, FolderSource) else Path()
+    folder = folder_of(store, dataset) or Path()
     if folder.is_dir():
         from stages.download.readers import reader_of
 
@@ -304,4 +317,6 @@ def _counts(store: Store, dataset: Dataset) -> dict[Split, int]:
         return {split: len(reader.open(split)) for split in SPLITS if split in reader.splits()}
     sealed = list(store.manifests_below(store.root / DATASETS / dataset.id))
     found = {manifest.parameters["split"]: manifest.rows for manifest in sealed}
+    if not found:
+        raise absent(dataset, folder)
     return {split: found[split] for split in SPLITS if split in found}

@@ -61,6 +61,8 @@ class ClassPrompt:
     class_id: int
     class_name: str
     text: str
+    absent: bool = False
+    """Whether the text says that the class is absent."""
 
 
 class EmbedImages:
@@ -77,7 +79,7 @@ class EmbedImages:
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
         """Write one un-normalised embedding per image, in index order."""
         images = inputs["images"].array("images")
-        index = inputs["images"].index(["id"]).slice(unit.start, unit.stop - unit.start)
+        index = inputs["images"].index(["id"], unit.start, unit.stop)
         encoder = self._encoder.get()
         manifest = self._encoder.manifest
         embeddings = writer.array("embeddings", manifest.dtype, (manifest.width,))
@@ -131,7 +133,12 @@ class EmbedPrompts:
             texts,
             encoder.token_counts(texts),
         ]
-        writer.table(pa.table(values, schema=schema))
+        table = pa.table(values, schema=schema)
+        absent = [prompt.absent for prompt in self._prompts]
+        if any(absent):
+            field = column("absent", pa.bool_(), "", "whether the text says the class is absent")
+            table = table.append_column(field, pa.array(absent[unit.start : unit.stop]))
+        writer.table(table)
         writer.attributes["logit_scale"] = encoder.logit_scale
 
 
@@ -179,7 +186,14 @@ def prompt_node(
     manifest = encoder.manifest
     parameters = encoder_parameters(manifest, identity)
     parameters["prompts"] = [
-        [prompt.template, prompt.class_id, prompt.class_name, prompt.text] for prompt in prompts
+        [
+            prompt.template,
+            prompt.class_id,
+            prompt.class_name,
+            prompt.text,
+            *(["absent"] if prompt.absent else []),
+        ]
+        for prompt in prompts
     ]
     row_bytes = manifest.width * np.dtype(manifest.dtype).itemsize
     return Node(

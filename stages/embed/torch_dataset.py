@@ -25,11 +25,11 @@ class LabelledImages(Protocol):
         """Images by position."""
 
     @property
-    def labels(self) -> Sequence[int] | NDArray[np.integer[Any]]:
-        """Labels by position."""
+    def labels(self) -> Sequence[int] | Sequence[Sequence[int]] | NDArray[np.integer[Any]]:
+        """Labels by position: a class id each, or 0 or 1 per class."""
 
 
-class SetDataset(Dataset[tuple[Any, int]]):  # type: ignore[misc]  # torch is not type-checked
+class SetDataset(Dataset[tuple[Any, Any]]):  # type: ignore[misc]  # torch is not type-checked
     """The samples of a set, in index order, as `(image, label)`.
 
     An image is a uint8 tensor `(channels, height, width)`, 0..255, of its own memory; what
@@ -52,8 +52,10 @@ class SetDataset(Dataset[tuple[Any, int]]):  # type: ignore[misc]  # torch is no
         """Return the number of samples."""
         return len(self._labelled.images)
 
-    def __getitem__(self, position: int) -> tuple[Any, int]:
+    def __getitem__(self, position: int) -> tuple[Any, Any]:
         """Return image and label at `position`, counted from the end if negative.
+
+        The label is an int; where there is one per class, an int64 tensor of them.
 
         Raises
         ------
@@ -68,5 +70,6 @@ class SetDataset(Dataset[tuple[Any, int]]):  # type: ignore[misc]  # torch is no
         # A copy: torch cannot share memory that is mapped read-only from the store.
         pixels = np.array(self._labelled.images[position], dtype=np.uint8)
         image = torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
-        label = int(self._labelled.labels[position])
+        found = np.asarray(self._labelled.labels[position], np.int64)
+        label = torch.from_numpy(found) if found.ndim else int(found)
         return (image if self._transform is None else self._transform(image)), label

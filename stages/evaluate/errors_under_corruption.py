@@ -4,6 +4,10 @@ Imam et al., "On the Robustness of Medical Vision-Language Models: Are they Trul
 Generalizable?", MIUA 2025, arXiv:2505.15425. Everything here is a fraction or a ratio; the
 paper's tables print the same values times 100.
 
+The error of a multi-label task is 1 - the mean over labels of each label's binary accuracy, as
+MedMNIST defines accuracy; the balanced ratios use 1 - the mean over labels of balanced accuracy,
+the error of MedMNIST-C. The formulas are the same.
+
 The axes are always the same: severities last, corruptions before them, anything else (encoders,
 bootstrap resamples) in front.
 """

@@ -20,7 +20,14 @@ ACCURACIES = ("accuracy", "balanced_accuracy")
 class Note:
     """Something about a system that its numbers do not say by themselves."""
 
-    kind: Literal["no-baseline", "incomplete-baseline", "undefined", "constant", "does-not-fall"]
+    kind: Literal[
+        "no-baseline",
+        "incomplete-baseline",
+        "undefined",
+        "constant",
+        "does-not-fall",
+        "multi-label",
+    ]
     system: System
     corruption: str | None
     """The corruption it concerns; None for the whole system."""
@@ -82,8 +89,22 @@ def constant_notes(own: SystemScores) -> list[Note]:
         return []
     named = ", ".join(f"{corruption}/{severity}" for corruption, severity in cells[:3])
     more = f" and {len(cells) - 3} more" if len(cells) > 3 else ""
-    message = f"predicts one class only on {len(cells)} of {len(own.cells)} sets: {named}{more}"
+    same = "one class only" if own.accuracy_of_none is None else "the same labels for every image"
+    message = f"predicts {same} on {len(cells)} of {len(own.cells)} sets: {named}{more}"
     return [Note("constant", own.system, None, message)]
+
+
+def multi_label_notes(own: SystemScores) -> list[Note]:
+    """Return a note that says how the labels of a multi-label task are scored."""
+    if own.accuracy_of_none is None:
+        return []
+    message = (
+        "multi-label: accuracies and AUROC are means over labels, each decided at probability 0.5; "
+        f"predicting no label for any image has accuracy {own.accuracy_of_none:.4f}, so look at "
+        "balanced accuracy and AUROC too; a set whose images all get the same labels is marked as "
+        "one class only"
+    )
+    return [Note("multi-label", own.system, None, message)]
 
 
 def trend_notes(own: SystemScores) -> list[Note]:
@@ -110,7 +131,7 @@ def condensed(notes: Iterable[tuple[System, Mapping[str, Any]]]) -> list[str]:
     of `Note` by name.
     """
     places: dict[tuple[str, ...], dict[str, list[str]]] = {}
-    lines = []
+    lines: list[str] = []
     for system, note in notes:
         if note["kind"] == "does-not-fall" and note["metric"] == "accuracy":
             named = (system.encoder, system.protocol, system.template)
@@ -118,6 +139,9 @@ def condensed(notes: Iterable[tuple[System, Mapping[str, Any]]]) -> list[str]:
             under.setdefault(note["corruption"], []).append(system.dataset)
         elif note["kind"] in {"undefined", "incomplete-baseline"}:
             lines.append(f"{system}: {note['message']}")
+        elif note["kind"] == "multi-label":
+            line = f"{system.dataset}/{system.split}: {note['message']}"
+            lines += [line] if line not in lines else []
     for parts, under in sorted(places.items()):
         where = "; ".join(f"{name} ({', '.join(found)})" for name, found in under.items())
         lines.append(f"{', '.join(parts)}: accuracy does not fall with severity under {where}")

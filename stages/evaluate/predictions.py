@@ -46,7 +46,7 @@ class Predictions:
     ------
     DataError
         If ids, groups, labels and scores do not fit together, ids repeat, a score is not finite,
-        or a label is not a class id.
+        or a label is not a class id (of a multi-label task: not 0 or 1).
     """
 
     suite: str
@@ -62,7 +62,7 @@ class Predictions:
     ids: tuple[str, ...]
     """The n sample ids in index order."""
     labels: NDArray[np.int64]
-    """Shape (n,): true class ids in [0, K)."""
+    """Shape (n,): true class ids in [0, K). Of a multi-label task (n, K): 1 per class, or 0."""
     scores: NDArray[np.float64]
     """Shape (n, K): class probabilities."""
     groups: tuple[str | None, ...] | None = None
@@ -110,9 +110,12 @@ class Predictions:
         return None if np.isfinite(self.scores).all() else "a score is not finite"
 
     def _fault_of_labels(self, n: int) -> str | None:
-        if self.labels.shape != (n,) or not np.issubdtype(self.labels.dtype, np.integer):
+        shapes = ((n,), self.scores.shape)
+        if self.labels.shape not in shapes or not np.issubdtype(self.labels.dtype, np.integer):
             return f"labels of shape {self.labels.shape} and type {self.labels.dtype}"
         low, high, classes = self.labels.min(), self.labels.max(), self.scores.shape[1]
+        if self.labels.ndim == 2 and (low < 0 or high > 1):
+            return f"labels from {low} to {high} where each is 0 or 1"
         if low < 0 or high >= classes:
             return f"labels from {low} to {high} where there are {classes} classes"
         return None

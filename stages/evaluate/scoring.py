@@ -13,6 +13,7 @@ from stages.evaluate.bootstrap import Resampling, interval
 from stages.evaluate.metrics import METRICS
 from stages.evaluate.metrics.contract import Batch, Metric
 from stages.evaluate.predictions import Predictions, System, by_split
+from stages.evaluate.protocols.contract import predicted_labels
 from stages.evaluate.schema import Bootstrap
 
 Row: TypeAlias = dict[str, Any]
@@ -36,10 +37,12 @@ class SystemScores:
     replicates: Mapping[str, NDArray[np.float64]]
     """For each metric, shape (B, S); no rows where nothing was resampled."""
     constant: NDArray[np.bool_]
-    """Shape (S,): whether every sample of the set gets the same class."""
+    """Shape (S,): whether every sample of the set gets the same class, or the same labels."""
     predicted_counts: NDArray[np.int64] | None = None
     """Shape (S, K): how many samples get each class."""
     logit_scale: float | None = None
+    accuracy_of_none: float | None = None
+    """Accuracy of predicting no label for any sample; None unless the task is multi-label."""
     provenance: Row = field(default_factory=dict)
     """The columns that say how the intervals were drawn."""
 
@@ -66,7 +69,7 @@ def score_system(
     once = np.ones((1, len(first.ids)), np.uint16)
     weights = resampling.weights
     empty = np.empty((0, len(predictions)))
-    counts = np.stack([np.bincount(row, minlength=batch.classes) for row in batch.predicted])
+    counts, constant = _predicted_counts(batch)
     return SystemScores(
         system=first.system,
         cells=tuple((item.corruption, item.severity) for item in predictions),
@@ -76,11 +79,21 @@ def score_system(
             name: metric(batch, weights) if len(weights) else empty
             for name, metric in metrics.items()
         },
-        constant=(counts > 0).sum(axis=1) == 1,
+        constant=constant,
         predicted_counts=counts.astype(np.int64),
         logit_scale=first.logit_scale,
+        accuracy_of_none=1.0 - float(batch.labels.mean()) if batch.multi_label else None,
         provenance=provenance_of(resampling),
     )
+
+
+def _predicted_counts(batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return how many samples of each set get each class, (S, K), and which sets are constant."""
+    if batch.multi_label:
+        labels = predicted_labels(batch.scores)
+        return labels.sum(axis=1), (labels == labels[:, :1]).all(axis=(1, 2))
+    counts = np.stack([np.bincount(row, minlength=batch.classes) for row in batch.predicted])
+    return counts, (counts > 0).sum(axis=1) == 1
 
 
 def provenance_of(resampling: Resampling) -> Row:

@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pipeline.artifact import Artifact
 from pipeline.digest import Json
 from pipeline.errors import DataError
 from pipeline.recipe import Recipe
 from pipeline.unit import Node, Unit, UnitWriter
-from stages.evaluate.predictions import CLEAN, Predictions, System
+from stages.evaluate.prediction_table import (
+    labels_of,
+    prediction_table,
+    read_predictions,
+    sample_columns,
+)
+from stages.evaluate.predictions import CLEAN, System
 from stages.evaluate.protocols import PROTOCOLS
-from stages.evaluate.protocols.contract import ClassTexts, FitInputs, Train, predicted_classes
+from stages.evaluate.protocols.contract import ClassTexts, FitInputs, Train
 from stages.evaluate.schema import Bootstrap
 
 if TYPE_CHECKING:
@@ -80,13 +83,13 @@ class Predict:
         images = inputs["images"]
         classes = tuple(images.attributes["classes"])
         model = protocol.fit(_fit_inputs(inputs, classes, system))
-        samples = images.index(["id", "patient_id", "label"])
+        samples = images.index(sample_columns(images))
         tables = []
         for one in self._inputs.sets:
             embedded = inputs[_role(one)]
             require_same_ids(samples, embedded)
             scores = protocol.scores(model, embedded.array("embeddings")[:])
-            tables.append(_prediction_table(samples, one, scores))
+            tables.append(prediction_table(samples, one.corruption, one.severity, scores))
         return tables, model.logit_scale
 
 
@@ -200,29 +203,6 @@ def summary_node(
     return Node(recipe, stage, rows=1, row_bytes=1 << 14, slots=1, inputs=sources)
 
 
-def read_predictions(artifact: Artifact, system: System) -> list[Predictions]:
-    """Return the predictions of every set of a sealed predictions artifact."""
-    table = artifact.index()
-    sets = table.select(["corruption", "severity"]).to_pylist()
-    starts = [row for row, one in enumerate(sets) if row == 0 or one != sets[row - 1]]
-    found = []
-    for start, stop in zip(starts, [*starts[1:], len(sets)], strict=True):
-        part = table.slice(start, stop - start)
-        patients = part["patient_id"].to_pylist()
-        found.append(
-            Predictions(
-                **system._asdict(),
-                **sets[start],
-                ids=tuple(part["id"].to_pylist()),
-                groups=tuple(patients) if any(patients) else None,
-                labels=part["label"].to_numpy().astype(np.int64),
-                scores=np.array(part["scores"].to_pylist(), np.float64),
-                logit_scale=artifact.attributes["logit_scale"],
-            )
-        )
-    return found
-
-
 def require_same_ids(samples: pa.Table, embedded: Artifact) -> None:
     """Refuse embeddings whose rows are not the split's samples in index order."""
     if samples["id"].to_pylist() != embedded.index(["id"])["id"].to_pylist():
@@ -240,15 +220,15 @@ def _fit_inputs(
         if tuple(images.attributes["classes"]) != classes:
             message = f"{images.manifest.label}: its classes are not those of {system.dataset}"
             raise DataError(message)
-        labels = images.index(["label"])["label"].to_numpy()
+        labels = labels_of(images.index(sample_columns(images)))
         train = Train(inputs["train"].array("embeddings")[:], labels)
     if "texts" in inputs:
         texts = _class_texts(inputs["texts"], classes, system)
-    return FitInputs(classes, train, texts)
+    return FitInputs(classes, train, texts, inputs["images"].attributes["task"] == "multi-label")
 
 
 def _class_texts(artifact: Artifact, classes: tuple[str, ...], system: System) -> ClassTexts:
-    index = artifact.index(["template", "class_id", "class_name"])
+    index = artifact.index()
     chosen = [
         row for row, name in enumerate(index["template"].to_pylist()) if name == system.template
     ]
@@ -259,36 +239,9 @@ def _class_texts(artifact: Artifact, classes: tuple[str, ...], system: System) -
     ):
         message = f"{artifact.manifest.label}: its classes are not those of {system.dataset}"
         raise DataError(message)
-    return ClassTexts(artifact.array("embeddings")[chosen], ids, artifact.attributes["logit_scale"])
-
-
-def _prediction_table(
-    samples: pa.Table, one: EvaluatedSet, scores: NDArray[np.float64]
-) -> pa.Table:
-    import pyarrow as pa
-
-    from pipeline.tables import column
-
-    n = samples.num_rows
-    fields = [
-        column("corruption", pa.string(), "", "corruption, `clean` for the clean split"),
-        column("severity", pa.int32(), "1", "severity, 0 for the clean split"),
-        column("id", pa.string(), "", "sample id"),
-        column("patient_id", pa.string(), "", "patient the image is of, where known"),
-        column("label", pa.int32(), "1", "true class id"),
-        column("predicted", pa.int32(), "1", "class id with the highest score, lowest of equals"),
-        column("scores", pa.list_(pa.float64()), "1", "probability of each class, by class id"),
-    ]
-    values = [
-        pa.array([one.corruption] * n),
-        pa.array([one.severity] * n, pa.int32()),
-        samples["id"],
-        samples["patient_id"],
-        samples["label"],
-        pa.array(predicted_classes(scores), pa.int32()),
-        pa.array(list(scores), pa.list_(pa.float64())),
-    ]
-    return pa.table(values, schema=pa.schema(fields))
+    absent = index["absent"].to_numpy() if "absent" in index.column_names else None
+    scale = artifact.attributes["logit_scale"]
+    return ClassTexts(artifact.array("embeddings")[chosen], ids, scale, absent)
 
 
 def _recipe(

@@ -15,7 +15,13 @@ from stages.evaluate.errors_under_corruption import (
     clean_error,
     corruption_error,
 )
-from stages.evaluate.notes import Note, columns_by_corruption, constant_notes, trend_notes
+from stages.evaluate.notes import (
+    Note,
+    columns_by_corruption,
+    constant_notes,
+    multi_label_notes,
+    trend_notes,
+)
 from stages.evaluate.predictions import CLEAN, System
 from stages.evaluate.scoring import Row, SystemScores, number
 
@@ -71,7 +77,7 @@ def summarise_system(
 ) -> tuple[list[Row], list[Note]]:
     """Return the summary rows of one system against the baseline's scores, and notes."""
     rows: list[Row] = []
-    notes = constant_notes(own) + trend_notes(own)
+    notes = constant_notes(own) + multi_label_notes(own) + trend_notes(own)
     if against is None:
         message = f"no clean error, CE or mCE: baseline {baseline!r} has no scores like these"
         notes.append(Note("no-baseline", own.system, None, message))

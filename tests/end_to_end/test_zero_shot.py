@@ -10,33 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.stages.embed.tiny import CLIP_MODEL, write_config
+from tests.end_to_end.tiny_clip import write_tiny_clip
 
-MANIFEST = """
-schema = 1
-id = "tiny-clip"
-title = "Tiny CLIP"
-description = "Random weights."
-citation = "none"
-family = "open_clip"
-kind = "vision-language"
-width = 16
-input_size = 32
-pretraining_data = ["nothing: random weights"]
-[licence]
-spdx = "CC0-1.0"
-source = "the tests"
-[weights]
-repository = "some-lab/tiny-clip"
-[preprocessing]
-resize_mode = "shortest"
-interpolation = "bicubic"
-mean = [0.4, 0.5, 0.6]
-std = [0.2, 0.25, 0.3]
-[text]
-tokenizer = "clip"
-context_length = 12
-"""
 SETS = "medimeta-c/phantom-oct/test/contrast"
 
 
@@ -49,21 +24,8 @@ def run(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with manifests, weights and a store in which zero-shot can be evaluated."""
-    import open_clip
-    import torch
-    from safetensors.torch import save_file
-
     folder = tmp_path_factory.mktemp("zero-shot")
-    (folder / "my" / "encoders").mkdir(parents=True)
-    (folder / "my" / "encoders" / "tiny.toml").write_text(MANIFEST)
-    weights = folder / "weights"
-    weights.mkdir()
-    write_config(weights, CLIP_MODEL)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(1)
-        model = open_clip.CLIP(**CLIP_MODEL)
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    save_file(tensors, weights / "open_clip_model.safetensors")
+    weights = write_tiny_clip(folder)
     commands = (
         ("build", "corruptions", "--only", SETS),
         ("embed", "--model", "tiny-clip", "--weights", "weights", "--manifests", "my"),

@@ -54,19 +54,19 @@ def array(path: Path) -> NDArray[np.generic]:
     return mapped
 
 
-def image_rows(path: Path, size: int, channels: int) -> tuple[ImageRows, int]:
+def image_rows(path: Path, shape: tuple[int, int], channels: int) -> tuple[ImageRows, int]:
     """Return the reader of an npy file of images and their number.
 
     Raises
     ------
     DataError
-        When they are not uint8 of the declared size and channels.
+        When they are not uint8 of the declared height, width and channels.
     """
     images = array(path)
     _check_dtype(path, images)
-    shapes = {(size, size, channels)} | ({(size, size)} if channels == 1 else set())
+    shapes: set[tuple[int, ...]] = {(*shape, channels), *([shape] if channels == 1 else [])}
     if images.ndim == 0 or images.shape[1:] not in shapes:
-        expected = " or ".join(str(("N", *shape)).replace("'", "") for shape in sorted(shapes))
+        expected = " or ".join(str(("N", *one)).replace("'", "") for one in sorted(shapes))
         message = f"{path}: images have shape {images.shape}, not {expected}"
         raise DataError(message)
     return ImageRows(path), images.shape[0]
@@ -90,6 +90,24 @@ def class_labels(path: Path) -> NDArray[np.int64]:
         message = f"{path}: labels have shape {labels.shape}; one label per sample is needed"
         raise DataError(message)
     return labels.astype(np.int64)
+
+
+def class_flags(path: Path, classes: int) -> NDArray[np.int64]:
+    """Return the labels in an npy file of shape (N, L), L being `classes`, as int64 (N, L).
+
+    Raises
+    ------
+    DataError
+        When they are not integers, or there is not one per class.
+    """
+    flags = array(path)
+    if not (np.issubdtype(flags.dtype, np.integer) or flags.dtype == np.bool_):
+        message = f"{path}: labels are {flags.dtype}, not integers"
+        raise DataError(message)
+    if flags.ndim != 2 or flags.shape[1] != classes:
+        message = f"{path}: labels have shape {flags.shape}, not (N, {classes}): one per class"
+        raise DataError(message)
+    return flags.astype(np.int64)
 
 
 def _check_dtype(path: Path, images: NDArray[np.generic]) -> None:

@@ -30,10 +30,10 @@ class PictureRows:
 
     def __call__(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Decode the pictures from `start` up to `stop`."""
-        side, channels = self.dataset.size, self.dataset.channels
-        images = np.empty((stop - start, side, side, channels), np.uint8)
+        shape, channels = self.dataset.shape, self.dataset.channels
+        images = np.empty((stop - start, *shape, channels), np.uint8)
         for row, path in enumerate(self.paths[start:stop]):
-            images[row] = decode(path, channels, side, crop=self.crop)
+            images[row] = decode(path, channels, shape, crop=self.crop)
         return images
 
 

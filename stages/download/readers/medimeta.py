@@ -195,10 +195,11 @@ def _check_hdf5(path: Path, dataset: Dataset) -> int:
     if shape is None or dtype is None:
         message = f"{path}: has no dataset named images"
         raise DataError(message)
-    side = dataset.size
-    shapes = [(side, side, dataset.channels), *([(side, side)] if dataset.channels == 1 else [])]
+    height, width = dataset.shape
+    gray = [(height, width)] if dataset.channels == 1 else []
+    shapes = [(height, width, dataset.channels), *gray]
     if dtype != np.uint8 or shape[1:] not in shapes:
-        message = f"{path}: images are {dtype} {shape}, not uint8 (N, {side}, {side}, …)"
+        message = f"{path}: images are {dtype} {shape}, not uint8 (N, {height}, {width}, …)"
         raise DataError(message)
     return int(shape[0])
 

@@ -52,7 +52,7 @@ def check_info(dataset: Dataset, form: MedIMetaForm, path: Path, info: dict[str,
     """
     faults = [
         *_differs("id", form.collection_id, info.get("id")),
-        *_differs("input_size", [dataset.channels, dataset.size, dataset.size], _input_size(info)),
+        *_differs("input_size", [dataset.channels, *dataset.shape], _input_size(info)),
         *_count_faults(dataset, info),
         *_task_faults(dataset, form, info),
     ]

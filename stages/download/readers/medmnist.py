@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import DataError
-from stages.download.readers.arrays import class_labels, image_rows
+from stages.download.readers.arrays import class_flags, class_labels, image_rows
 from stages.download.readers.split import SplitReader, declared_splits, require_split
 from stages.download.schema import Dataset
 
@@ -49,7 +49,9 @@ class MedMNISTReader:
         dataset = self._dataset
         require_split(dataset, split, self.splits())
         images = self._folder / f"{split}_images.npy"
-        rows, count = image_rows(images, dataset.size, dataset.channels)
-        labels = class_labels(self._folder / f"{split}_labels.npy")
+        rows, count = image_rows(images, dataset.shape, dataset.channels)
+        path = self._folder / f"{split}_labels.npy"
+        several = dataset.task == "multi-label"
+        labels = class_flags(path, len(dataset.classes)) if several else class_labels(path)
         ids = tuple(f"{split}/{row:06d}" for row in range(count))
         return SplitReader(dataset, split, ids, labels, rows)

@@ -29,8 +29,8 @@ class PhantomRows:
 
     def __call__(self, start: int, stop: int) -> NDArray[np.uint8]:
         """Render the samples from `start` up to `stop`."""
-        side, channels = self.dataset.size, 1 if self.masks else self.dataset.channels
-        images = np.empty((stop - start, side, side, channels), np.uint8)
+        shape, channels = self.dataset.shape, 1 if self.masks else self.dataset.channels
+        images = np.empty((stop - start, *shape, channels), np.uint8)
         for row in range(start, stop):
             phantom = render(self.dataset, self.split, row)
             images[row - start] = _plane(phantom.mask) if self.masks else _plane(phantom.image)
@@ -73,7 +73,8 @@ class PhantomReader:
 def render(dataset: Dataset, split: str, index: int) -> Phantom:
     """Return one phantom of a dataset."""
     form = _form(dataset)
-    return _generated(form.modality, dataset.size, split, index, len(dataset.classes), form.seed)
+    side, _ = dataset.shape  # the manifest's schema lets phantoms be square only
+    return _generated(form.modality, side, split, index, len(dataset.classes), form.seed)
 
 
 def _label(dataset: Dataset, split: str, index: int) -> int:

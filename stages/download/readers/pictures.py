@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
 
-def decode(path: Path, channels: int, size: int, *, crop: bool) -> NDArray[np.uint8]:
-    """Return the picture in `path` as uint8 (size, size, channels).
+def decode(path: Path, channels: int, shape: tuple[int, int], *, crop: bool) -> NDArray[np.uint8]:
+    """Return the picture in `path` as uint8 (height, width, channels).
 
-    Orientation tags (EXIF) are not applied. A picture of another size is cut to its central
-    square (the odd pixel goes to the right and bottom) and resized by Pillow's 8-bit bicubic
+    Orientation tags (EXIF) are not applied. A picture of another size is cut to the largest
+    central part of the wanted aspect ratio (the longer side to the nearest pixel, half a pixel up;
+    the odd pixel goes to the right and bottom) and resized by Pillow's 8-bit bicubic
     filter, which is fixed-point arithmetic and gives the same bytes everywhere.
 
     Parameters
@@ -28,7 +29,7 @@ def decode(path: Path, channels: int, size: int, *, crop: bool) -> NDArray[np.ui
         PNG, JPEG or TIFF file.
     channels
         1 or 3. Gray is replicated to 3; colour becomes 1 only if its channels are equal.
-    size
+    shape
         Height and width to return, pixels.
     crop
         Whether another size is cut and resized, or refused.
@@ -46,7 +47,7 @@ def decode(path: Path, channels: int, size: int, *, crop: bool) -> NDArray[np.ui
             if (pages := getattr(picture, "n_frames", 1)) > 1:
                 message = f"{path}: has {pages} pages; save each as a file of its own"
                 raise DataError(message)
-            fitted = _fitted(path, _eight_bits(path, picture), size, crop=crop)
+            fitted = _fitted(path, _eight_bits(path, picture), shape, crop=crop)
             return _with_channels(path, np.array(fitted, np.uint8), channels)
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         message = f"{path}: cannot be decoded: {error}"
@@ -76,19 +77,23 @@ def _eight_bits(path: Path, picture: ImageFile.ImageFile) -> Image.Image:
     return picture
 
 
-def _fitted(path: Path, picture: Image.Image, size: int, *, crop: bool) -> Image.Image:
+def _fitted(path: Path, picture: Image.Image, shape: tuple[int, int], *, crop: bool) -> Image.Image:
     from PIL import Image
 
-    if picture.size == (size, size):
-        return picture
+    rows, columns = shape
     width, height = picture.size
+    if (width, height) == (columns, rows):
+        return picture
     if not crop:
-        message = f"{path}: is {width}×{height} pixels, not {size}×{size}"
+        message = f"{path}: is {width}×{height} pixels, not {columns}×{rows} (width × height)"
         raise DataError(message)
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    square = picture.crop((left, top, left + side, top + side))
-    return square.resize((size, size), Image.Resampling.BICUBIC)
+    if width * rows > height * columns:
+        cut_width, cut_height = max(1, (2 * height * columns + rows) // (2 * rows)), height
+    else:
+        cut_width, cut_height = width, max(1, (2 * width * rows + columns) // (2 * columns))
+    left, top = (width - cut_width) // 2, (height - cut_height) // 2
+    centre = picture.crop((left, top, left + cut_width, top + cut_height))
+    return centre.resize((columns, rows), Image.Resampling.BICUBIC)
 
 
 def _with_channels(path: Path, pixels: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:

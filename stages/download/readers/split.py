@@ -59,7 +59,8 @@ class SplitReader:
     ------
     DataError
         On construction, when the split is empty, its count differs from the manifest's, ids
-        repeat, or a label is outside 0 … K-1.
+        repeat, or a label is outside 0 … K-1 (of a multi-label dataset: not 0 or 1, or not one
+        per class).
     """
 
     dataset: Dataset
@@ -67,7 +68,7 @@ class SplitReader:
     ids: tuple[str, ...]
     """Stable name of each sample, unique within the split."""
     labels: NDArray[np.int64]
-    """Class of each sample, shape (n,)."""
+    """Class of each sample, shape (n,); of a multi-label dataset 0 or 1 per class, (n, K)."""
     rows: Rows
     patient_ids: tuple[str, ...] | None = None
     """Patient of each sample, where the source says."""
@@ -84,11 +85,11 @@ class SplitReader:
         return len(self.ids)
 
     def images(self, start: int, stop: int) -> NDArray[np.uint8]:
-        """Return the images from `start` up to `stop`: uint8 (n, size, size, channels)."""
+        """Return the images from `start` up to `stop`: uint8 (n, H, W, channels)."""
         return self._read(self.rows, start, stop, self.dataset.channels)
 
     def masks(self, start: int, stop: int) -> NDArray[np.uint8] | None:
-        """Return the masks from `start` up to `stop`: uint8 (n, size, size, 1), if there are."""
+        """Return the masks from `start` up to `stop`: uint8 (n, H, W, 1), if there are."""
         return None if self.mask_rows is None else self._read(self.mask_rows, start, stop, 1)
 
     def _read(self, rows: Rows, start: int, stop: int, channels: int) -> NDArray[np.uint8]:
@@ -96,8 +97,7 @@ class SplitReader:
             message = f"rows {start}:{stop} of {len(self)}"
             raise IndexError(message)
         images = rows(start, stop)
-        side = self.dataset.size
-        expected = (stop - start, side, side, channels)
+        expected = (stop - start, *self.dataset.shape, channels)
         if images.dtype != np.uint8 or images.shape != expected:
             message = (
                 f"{self.dataset.id}/{self.split}: rows {start}:{stop} are {images.dtype} "
@@ -144,9 +144,13 @@ def _id_faults(reader: SplitReader) -> list[str]:
 
 
 def _label_faults(reader: SplitReader) -> list[str]:
-    last = len(reader.dataset.classes) - 1
-    outside = np.flatnonzero((reader.labels < 0) | (reader.labels > last))
+    classes = len(reader.dataset.classes)
+    several = reader.dataset.task == "multi-label"
+    if reader.labels.shape[1:] != ((classes,) if several else ()):
+        return [f"labels of shape {reader.labels.shape} for a {reader.dataset.task} task"]
+    last = 1 if several else classes - 1
+    outside = np.argwhere((reader.labels < 0) | (reader.labels > last))
     if not outside.size:
         return []
-    row = int(outside[0])
-    return [f"label {int(reader.labels[row])} of row {row} is outside 0..{last}"]
+    place = tuple(outside[0].tolist())
+    return [f"label {int(reader.labels[place])} of row {place[0]} is outside 0..{last}"]

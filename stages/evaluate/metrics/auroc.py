@@ -7,11 +7,18 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.evaluate.metrics.contract import Batch, Floats, Weights, slice_length
+from stages.evaluate.metrics.contract import (
+    Batch,
+    Floats,
+    Weights,
+    over_labels,
+    slice_length,
+)
 
 
+@over_labels
 def values(batch: Batch, weights: Weights) -> Floats:
-    """Return the mean AUROC over classes, (B, S) in [0, 1].
+    """Return the mean AUROC over classes, or over labels of a multi-label task, (B, S) in [0, 1].
 
     The AUROC of a class is the chance that a sample of it scores higher on it than a sample of
     another class does, ties counting half (Hanley and McNeil 1982); samples count as often as

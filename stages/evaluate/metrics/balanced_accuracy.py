@@ -1,12 +1,23 @@
-"""Balanced accuracy: the mean over classes of recall."""
+"""Balanced accuracy: the mean over classes of recall.
+
+For a multi-label task it is the mean over labels of binary balanced accuracy, as in MedMNIST-C (Di
+Salvo et al., 2024), at a threshold of 0.5 for every label.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 
-from stages.evaluate.metrics.contract import Batch, Floats, Weights, weighted_sums
+from stages.evaluate.metrics.contract import (
+    Batch,
+    Floats,
+    Weights,
+    over_labels,
+    weighted_sums,
+)
 
 
+@over_labels
 def values(batch: Batch, weights: Weights) -> Floats:
     """Return the mean recall over the classes that occur, (B, S) in [0, 1].
 

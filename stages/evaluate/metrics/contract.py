@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -19,14 +20,28 @@ class Batch:
     """The scores of one classifier on S sets of the same n samples."""
 
     labels: NDArray[np.int64]
-    """Shape (n,): true class ids in [0, K)."""
+    """Shape (n,): true class ids in [0, K). Of a multi-label task (n, K): 1 per class, or 0."""
     scores: Floats
-    """Shape (S, n, K): class probabilities."""
+    """Shape (S, n, K): class probabilities; those of a multi-label task need not sum to 1."""
+
+    @property
+    def multi_label(self) -> bool:
+        """Whether a sample may have any number of the classes."""
+        return self.labels.ndim == 2
 
     @property
     def classes(self) -> int:
         """Number of classes K."""
         return int(self.scores.shape[2])
+
+    def by_label(self) -> Iterator[Batch]:
+        """Yield a batch of two classes, absent and present, for each label of a multi-label task.
+
+        A probability of exactly 0.5 is a tie, which goes to absent.
+        """
+        for label in range(self.classes):
+            present = self.scores[:, :, label]
+            yield Batch(self.labels[:, label], np.stack([1.0 - present, present], axis=-1))
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -42,6 +57,27 @@ class Batch:
 Metric: TypeAlias = Callable[[Batch, Weights], Floats]
 """From a batch and the counts (B, n) of how often each of B resamples holds each sample, to the
 metric's values (B, S); NaN where it is undefined. Counts of all ones give the metric itself."""
+
+
+def over_labels(metric: Metric) -> Metric:
+    """Return `metric` as the plain mean over labels where the task is multi-label.
+
+    Each label is scored as a task of two classes by itself. One whose value is undefined is left
+    out of the mean; without any the value is NaN. Single-label batches are passed on as they are.
+    """
+
+    @functools.wraps(metric)
+    def values(batch: Batch, weights: Weights) -> Floats:
+        if not batch.multi_label:
+            return metric(batch, weights)
+        each = np.stack([metric(one, weights) for one in batch.by_label()])
+        defined = (~np.isnan(each)).sum(axis=0)
+        total: Floats = np.nansum(each, axis=0)
+        mean: Floats = np.full_like(total, np.nan)
+        np.divide(total, defined, out=mean, where=defined > 0)
+        return mean
+
+    return values
 
 
 def weighted_sums(weights: Weights, values: Floats) -> Floats:

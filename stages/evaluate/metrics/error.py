@@ -1,4 +1,4 @@
-"""Top-1 error, Eq. 6 of the RobustMedCLIP paper."""
+"""Top-1 error, Eq. 6 of the RobustMedCLIP paper; for a multi-label task the mean over labels."""
 
 from __future__ import annotations
 

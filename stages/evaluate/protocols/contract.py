@@ -16,6 +16,9 @@ Need: TypeAlias = Literal["train", "texts"]
 
 Floats: TypeAlias = NDArray[np.float64]
 
+THRESHOLD = 0.5
+"""A class of a multi-label task is predicted where its probability is above this."""
+
 
 @dataclass(frozen=True, eq=False)
 class Train:
@@ -24,7 +27,7 @@ class Train:
     embeddings: NDArray[np.floating[Any]]
     """Shape (n, D), un-normalised."""
     labels: NDArray[np.integer[Any]]
-    """Shape (n,): class ids in [0, K)."""
+    """Shape (n,): class ids in [0, K); for a multi-label task (n, K): 1 per class, or 0."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,8 @@ class ClassTexts:
     """Shape (P,): the class of each text, in [0, K)."""
     logit_scale: float
     """Factor from cosine to logit that the encoder was trained with, as a plain number."""
+    absent: NDArray[np.bool_] | None = None
+    """Shape (P,): whether a text says that its class is absent; None where none does."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +52,8 @@ class FitInputs:
     """Names of the K classes in the order of their ids."""
     train: Train | None = None
     texts: ClassTexts | None = None
+    multi_label: bool = False
+    """Whether a sample may have any number of the classes."""
 
 
 class Model(Protocol):
@@ -81,13 +88,16 @@ class EvaluationProtocol(Protocol[M]):
         Raises
         ------
         DataError
-            If a needed input is absent or unusable, or a class has no train sample or text.
+            If a needed input is absent or unusable, or a class has no train sample or text; for
+            a multi-label task, also if no train sample or text is without the class.
         """
 
     def scores(self, model: M, embeddings: NDArray[np.floating[Any]]) -> Floats:
         """Return class probabilities, float64 (n, K) in [0, 1], rows summing to 1.
 
-        The predicted class is the arg max, ties going to the lowest id.
+        The predicted class is the arg max, ties going to the lowest id. For a multi-label task
+        each class has a probability of its own, whatever the others have, and is predicted where
+        that is above `THRESHOLD`.
 
         Raises
         ------
@@ -99,6 +109,16 @@ class EvaluationProtocol(Protocol[M]):
 def predicted_classes(scores: Floats) -> NDArray[np.int64]:
     """Return the arg max of `scores` (..., K) over classes, ties to the lowest id."""
     return np.asarray(np.argmax(scores, axis=-1), np.int64)
+
+
+def predicted_labels(scores: Floats) -> NDArray[np.bool_]:
+    """Return which of the K classes of a multi-label task are predicted, same shape (..., K)."""
+    return np.asarray(scores > THRESHOLD, np.bool_)
+
+
+def sigmoid(logits: Floats) -> Floats:
+    """Return the logistic function of `logits`, without overflow."""
+    return np.asarray(np.exp(-np.logaddexp(0.0, -logits)), np.float64)
 
 
 def softmax(logits: Floats) -> Floats:
@@ -147,34 +167,56 @@ def checked_embeddings(embeddings: ArrayLike, what: str, width: int | None = Non
 def checked_train(inputs: FitInputs, protocol: str) -> tuple[Floats, NDArray[np.int64]]:
     """Return the train embeddings and labels, every class being present.
 
+    Labels are (n,), or for a multi-label task (n, K).
+
     Raises
     ------
     DataError
-        If they are absent, do not fit together, or a class has no sample.
+        If they are absent, do not fit together, or a class has no sample; for a multi-label
+        task, also if every sample has a class.
     """
     if inputs.train is None:
         message = f"{protocol} needs the embeddings of the clean train split"
         raise DataError(message)
     embeddings = checked_embeddings(inputs.train.embeddings, "train embeddings")
+    if inputs.multi_label:
+        flags = _checked_flags(inputs.train.labels, len(embeddings), len(inputs.classes))
+        _require_every(flags.sum(axis=0), inputs.classes, f"{protocol}: no train sample of")
+        without = (1 - flags).sum(axis=0)
+        _require_every(without, inputs.classes, f"{protocol}: no train sample without")
+        return embeddings, flags
     labels = _checked_ids(inputs.train.labels, inputs.classes, "train labels", len(embeddings))
-    _require_every_class(labels, inputs.classes, f"{protocol}: no train sample of")
+    counts = np.bincount(labels, minlength=len(inputs.classes))
+    _require_every(counts, inputs.classes, f"{protocol}: no train sample of")
     return embeddings, labels
 
 
 def checked_texts(inputs: FitInputs, protocol: str) -> tuple[Floats, NDArray[np.int64], float]:
     """Return the text embeddings, their class ids and the logit scale.
 
+    For a multi-label task, K plus the id stands for the absence of a class.
+
     Raises
     ------
     DataError
-        If they are absent, do not fit together, or a class has no text.
+        If they are absent, do not fit together, or a class has no text; for a multi-label task,
+        also if no text says that a class is absent.
     """
     if inputs.texts is None:
         message = f"{protocol} needs text embeddings of the class prompts"
         raise DataError(message)
     embeddings = checked_embeddings(inputs.texts.embeddings, "text embeddings")
     ids = _checked_ids(inputs.texts.class_ids, inputs.classes, "text class ids", len(embeddings))
-    _require_every_class(ids, inputs.classes, f"{protocol}: no text for")
+    classes = len(inputs.classes)
+    absent = inputs.texts.absent
+    if absent is None:
+        absent = np.zeros(len(ids), np.bool_)
+    counts = np.bincount(ids[~absent], minlength=classes)
+    _require_every(counts, inputs.classes, f"{protocol}: no text for")
+    if inputs.multi_label:
+        counts = np.bincount(ids[absent], minlength=classes)
+        _require_every(counts, inputs.classes, f"{protocol}: no text for the absence of")
+        ids = ids + classes * absent
     scale = float(inputs.texts.logit_scale)
     if not (np.isfinite(scale) and scale > 0):
         message = f"{protocol}: the logit scale must be a positive number, got {scale}"
@@ -200,8 +242,15 @@ def _checked_ids(ids: ArrayLike, classes: Sequence[str], what: str, rows: int) -
     return array.astype(np.int64)
 
 
-def _require_every_class(ids: NDArray[np.int64], classes: Sequence[str], what: str) -> None:
-    counts = np.bincount(ids, minlength=len(classes))
+def _checked_flags(flags: ArrayLike, rows: int, classes: int) -> NDArray[np.int64]:
+    array = np.asarray(flags)
+    if array.shape != (rows, classes) or not np.isin(array, (0, 1)).all():
+        message = f"train labels: expected 0 or 1, {rows} x {classes}, got shape {array.shape}"
+        raise DataError(message)
+    return array.astype(np.int64)
+
+
+def _require_every(counts: NDArray[np.integer[Any]], classes: Sequence[str], what: str) -> None:
     if missing := [f"{classes[i]!r} (id {i})" for i in np.flatnonzero(counts == 0).tolist()]:
         message = f"{what} class {', '.join(missing)}"
         raise DataError(message)

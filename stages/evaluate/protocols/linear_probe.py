@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,12 @@ from stages.evaluate.protocols.contract import (
     Need,
     checked_embeddings,
     checked_train,
+    sigmoid,
     softmax,
 )
+
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +38,8 @@ class LinearModel:
     """Shape (K,)."""
     converged: bool
     """Whether the optimiser stopped by its tolerance, not by its iteration limit."""
+    multi_label: bool = False
+    """Whether each class has a probability of its own."""
     logit_scale: None = None
     """No cosine is used."""
 
@@ -46,6 +52,9 @@ class LinearProbe:
     encoders differ in scale by orders of magnitude and the penalty would otherwise mean something
     else for each. The fit starts at zero and draws no random number; BLAS is held to one thread
     while it runs, since the order of its sums would otherwise depend on the number of cores.
+
+    For a multi-label task each class has a binary probe of its own, with the same penalty and
+    samples weighing the same: a rare class is seldom predicted at probability 0.5.
     """
 
     name: ClassVar[str] = "linear-probe"
@@ -60,33 +69,37 @@ class LinearProbe:
 
     def fit(self, inputs: FitInputs) -> LinearModel:
         """Return the fitted probe."""
-        from sklearn.exceptions import ConvergenceWarning
-        from sklearn.linear_model import LogisticRegression
-
         embeddings, labels = checked_train(inputs, self.name)
         mean = embeddings.mean(axis=0)
         scale = embeddings.std(axis=0)
         # A feature that varies by rounding only would be blown up to unit variance.
         scale[scale <= 1e-12 * np.maximum(np.abs(mean), 1.0)] = 1.0
+        features = (embeddings - mean) / scale
+        targets = labels.T if inputs.multi_label else [labels]
+        probes = [self._probe(features, target) for target in targets]
+        coefficients = np.concatenate([probe.coef_ for probe in probes])
+        intercepts = np.concatenate([probe.intercept_ for probe in probes])
+        if len(coefficients) < len(inputs.classes):  # two classes come as one row of differences
+            coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])
+            intercepts = np.concatenate([np.zeros_like(intercepts), intercepts])
+        weights = np.ascontiguousarray(coefficients.T, np.float64)
+        bias = np.asarray(intercepts, np.float64)
+        converged = all(probe.n_iter_.max() < self.iterations for probe in probes)
+        return LinearModel(mean, scale, weights, bias, converged, inputs.multi_label)
+
+    def scores(self, model: LinearModel, embeddings: NDArray[np.floating[Any]]) -> Floats:
+        """Return class probabilities (n, K)."""
+        images = checked_embeddings(embeddings, "embeddings", len(model.mean))
+        logits = product((images - model.mean) / model.scale, model.weights) + model.bias
+        return sigmoid(logits) if model.multi_label else softmax(logits)
+
+    def _probe(self, features: Floats, labels: NDArray[np.int64]) -> LogisticRegression:
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
+
         probe = LogisticRegression(
             C=self.inverse_penalty, tol=self.tolerance, max_iter=self.iterations
         )
         with one_blas_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            probe.fit((embeddings - mean) / scale, labels)
-        weights, bias = _per_class(probe.coef_, probe.intercept_)
-        converged = bool(probe.n_iter_.max() < self.iterations)
-        return LinearModel(mean, scale, weights, bias, converged)
-
-    def scores(self, model: LinearModel, embeddings: NDArray[np.floating[Any]]) -> Floats:
-        """Return class probabilities (n, K)."""
-        images = checked_embeddings(embeddings, "embeddings", len(model.mean))
-        return softmax(product((images - model.mean) / model.scale, model.weights) + model.bias)
-
-
-def _per_class(coefficients: Floats, intercepts: Floats) -> tuple[Floats, Floats]:
-    """Return weights (D, K) and bias (K,); two classes come as one row of differences."""
-    if len(coefficients) == 1:
-        coefficients = np.concatenate([np.zeros_like(coefficients), coefficients])
-        intercepts = np.concatenate([np.zeros_like(intercepts), intercepts])
-    return np.ascontiguousarray(coefficients.T, np.float64), np.asarray(intercepts, np.float64)
+            return probe.fit(features, labels)

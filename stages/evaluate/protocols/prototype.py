@@ -8,27 +8,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.evaluate.protocols.blas import product
 from stages.evaluate.protocols.contract import (
     FitInputs,
     Floats,
     Need,
-    checked_embeddings,
     checked_train,
     class_means,
-    softmax,
     unit_rows,
 )
+from stages.evaluate.protocols.directions import Directions
 
-
-@dataclass(frozen=True, eq=False)
-class Prototypes:
-    """One direction per class."""
-
-    directions: Floats
-    """Shape (K, D), rows of length 1."""
-    logit_scale: float
-    """Factor from cosine to logit."""
+_MEAN = "mean train embedding by class"
 
 
 @dataclass(frozen=True)
@@ -36,7 +26,8 @@ class Prototype:
     """Softmax of the cosine of an image with each class's normalised mean train embedding.
 
     The mean is taken over normalised embeddings, so a sample's weight does not depend on the
-    length of its embedding.
+    length of its embedding. For a multi-label task each class is decided between the mean of
+    the samples that have it and the mean of all others.
     """
 
     name: ClassVar[str] = "prototype"
@@ -46,15 +37,19 @@ class Prototype:
     """Factor from cosine to logit. It does not change the predicted class; one-vs-rest AUROC
     over three or more classes and calibration do depend on it."""
 
-    def fit(self, inputs: FitInputs) -> Prototypes:
-        """Return the direction of each class."""
+    def fit(self, inputs: FitInputs) -> Directions:
+        """Return the direction of each class; for a multi-label task also of all without it."""
         embeddings, labels = checked_train(inputs, self.name)
         train = unit_rows(embeddings, "train embeddings")
-        means = class_means(train, labels, len(inputs.classes))
-        return Prototypes(unit_rows(means, "mean train embedding by class"), self.logit_scale)
+        if not inputs.multi_label:
+            means = class_means(train, labels, len(inputs.classes))
+            return Directions(unit_rows(means, _MEAN), self.logit_scale)
+        absence, presence = (
+            unit_rows(np.stack([train[flags == value].mean(axis=0) for flags in labels.T]), _MEAN)
+            for value in (0, 1)
+        )
+        return Directions(presence, self.logit_scale, absence)
 
-    def scores(self, model: Prototypes, embeddings: NDArray[np.floating[Any]]) -> Floats:
+    def scores(self, model: Directions, embeddings: NDArray[np.floating[Any]]) -> Floats:
         """Return class probabilities (n, K)."""
-        width = model.directions.shape[1]
-        images = unit_rows(checked_embeddings(embeddings, "embeddings", width), "embeddings")
-        return softmax(model.logit_scale * product(images, model.directions.T))
+        return model.scores(embeddings)

@@ -8,27 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.evaluate.protocols.blas import product
 from stages.evaluate.protocols.contract import (
     FitInputs,
     Floats,
     Need,
-    checked_embeddings,
     checked_texts,
     class_means,
-    softmax,
     unit_rows,
 )
-
-
-@dataclass(frozen=True, eq=False)
-class ClassDirections:
-    """One direction per class."""
-
-    directions: Floats
-    """Shape (K, D), rows of length 1."""
-    logit_scale: float
-    """Factor from cosine to logit."""
+from stages.evaluate.protocols.directions import Directions
 
 
 @dataclass(frozen=True)
@@ -37,21 +25,23 @@ class ZeroShot:
 
     A class with several texts (templates, prompt variants) is the normalised mean of its
     normalised text embeddings, the usual ensemble of CLIP (Radford et al. 2021, §3.1.4), each
-    text weighing the same.
+    text weighing the same. For a multi-label task the texts that say a class is absent have a
+    direction of their own, and each class is decided between the two.
     """
 
     name: ClassVar[str] = "zero-shot"
     needs: ClassVar[frozenset[Need]] = frozenset({"texts"})
 
-    def fit(self, inputs: FitInputs) -> ClassDirections:
-        """Return the direction of each class."""
+    def fit(self, inputs: FitInputs) -> Directions:
+        """Return the direction of each class; for a multi-label task also of its absence."""
         embeddings, ids, scale = checked_texts(inputs, self.name)
         texts = unit_rows(embeddings, "text embeddings")
-        means = class_means(texts, ids, len(inputs.classes))
-        return ClassDirections(unit_rows(means, "mean text embedding by class"), scale)
+        classes = len(inputs.classes)
+        means = class_means(texts, ids, 2 * classes if inputs.multi_label else classes)
+        directions = unit_rows(means, "mean text embedding by class")
+        absent = directions[classes:] if inputs.multi_label else None
+        return Directions(directions[:classes], scale, absent)
 
-    def scores(self, model: ClassDirections, embeddings: NDArray[np.floating[Any]]) -> Floats:
+    def scores(self, model: Directions, embeddings: NDArray[np.floating[Any]]) -> Floats:
         """Return class probabilities (n, K)."""
-        width = model.directions.shape[1]
-        images = unit_rows(checked_embeddings(embeddings, "embeddings", width), "embeddings")
-        return softmax(model.logit_scale * product(images, model.directions.T))
+        return model.scores(embeddings)

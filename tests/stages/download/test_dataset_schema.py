@@ -105,11 +105,11 @@ def test_medimeta_manifests_equal_the_collection(name: str, shipped: dict[str, D
     assert (dataset.licence.spdx, dataset.licence.share_alike) == ("CC-BY-SA-4.0", True)
 
 
-def test_nothing_else_is_shipped_but_five_phantoms(shipped: dict[str, Dataset]) -> None:
-    """The shipped datasets are 5 + 11 × 4 + 5; phantoms, and only they, are called synthetic."""
+def test_nothing_else_is_shipped_but_phantoms_and_roads(shipped: dict[str, Dataset]) -> None:
+    """The shipped datasets are 5 + 12 × 4 + 5 + 1; phantoms, and only they, are synthetic."""
     phantoms = {name for name in shipped if name.startswith("phantom-")}
     assert len(phantoms) == 5
-    assert len(shipped) == 5 + 44 + 5
+    assert len(shipped) == 5 + 48 + 5 + 1
     for name, dataset in shipped.items():
         assert dataset.synthetic is (name in phantoms)
         assert isinstance(dataset.reader, PhantomForm) is (name in phantoms)
@@ -117,10 +117,10 @@ def test_nothing_else_is_shipped_but_five_phantoms(shipped: dict[str, Dataset]) 
 
 
 def test_every_dataset_has_clinical_prompts(shipped: dict[str, Dataset]) -> None:
-    """Every dataset has clinical texts; those of the RobustMedCLIP paper also the published."""
+    """Every medical dataset has clinical texts; those of RobustMedCLIP also the published."""
     families = {"bloodmnist", "breastmnist", "octmnist", "pneumoniamnist", "retinamnist"}
     for dataset in shipped.values():
-        assert "clinical" in dataset.prompts
+        assert ("clinical" in dataset.prompts) is (dataset.collection != "driving")
         published = dataset.collection == "medimeta" or dataset.family in families
         assert ("published" in dataset.prompts) is published
     assert shipped["retinamnist-28"].prompts["published"] == ("0", "1", "2", "3", "4")
@@ -153,6 +153,30 @@ def test_every_fault_is_reported_at_once(write_manifest: Callable[..., Path]) ->
         ({"classes": '["a", "b", "c"]'}, "a binary task has 2 classes, not 3"),
         ({"prompts": '{clinical = ["a"]}'}, "clinical has 1 entries for 2 classes"),
         ({"size": None}, "give the image size, or variants"),
+        (
+            {
+                "task": '"multi-label"',
+                "reader": '{form = "phantom", modality = "oct"}',
+                "synthetic": "true",
+            },
+            "the form phantom gives one class per sample; multi-label needs medmnist",
+        ),
+        (
+            {"task": '"multi-label"', "prompts": '{clinical = ["a", "b"]}'},
+            "a multi-label task needs the same names as prompts; they differ in: clinical",
+        ),
+        (
+            {
+                "task": '"multi-label"',
+                "prompts": '{clinical = ["a", "b"]}',
+                "absent_prompts": '{clinical = ["no a"]}',
+            },
+            "absent_prompts: Value error, clinical has 1 entries for 2 classes",
+        ),
+        (
+            {"absent_prompts": '{clinical = ["no a", "no b"]}'},
+            "only a multi-label task says that a class is absent; this one is binary",
+        ),
         ({"variants": '[{size = 28, file = "a.npz"}]'}, "either size or variants"),
         (
             {"size": None, "variants": '[{size = 28, file = "a"}, {size = 28, file = "b"}]'},

@@ -1,4 +1,4 @@
-"""MedMNIST manifests: all eleven single-label datasets, equal to the published table."""
+"""MedMNIST manifests: all twelve 2D datasets, equal to the published table."""
 
 from __future__ import annotations
 
@@ -20,6 +20,14 @@ TABLE = {
         (
             "a8b06965200029087d5bd730944a56c1 55aa9c1e0525abe5a6b9d8343a507616 "
             "ac42d08fb904d92c244187169d1fd1d9 2c51a510bcdc9cf8ddb2af93af1eadec"
+        ),
+    ),
+    "chestmnist": (
+        1,
+        (78468, 11219, 22433),
+        (
+            "02c8a6516a18b556561a56cbdd36c4a8 9de6cd0b934ebb5b7426cfba5efbae16 "
+            "db107e5590b27930b62dbaf558aebee3 45bd33e6f06c3e8cdb481c74a89152aa"
         ),
     ),
     "dermamnist": (
@@ -131,6 +139,22 @@ CLASSES = {
         "cancer-associated stroma",
         "colorectal adenocarcinoma epithelium",
     ),
+    "chestmnist": (
+        "atelectasis",
+        "cardiomegaly",
+        "effusion",
+        "infiltration",
+        "mass",
+        "nodule",
+        "pneumonia",
+        "pneumothorax",
+        "consolidation",
+        "edema",
+        "emphysema",
+        "fibrosis",
+        "pleural",
+        "hernia",
+    ),
     "dermamnist": (
         "actinic keratoses and intraepithelial carcinoma",
         "basal cell carcinoma",
@@ -175,7 +199,12 @@ CLASSES = {
 }
 """Class names in label id order, as MedMNIST 3.0.2 publishes them."""
 
-TASKS = {"pneumoniamnist": "binary", "breastmnist": "binary", "retinamnist": "ordinal"}
+TASKS = {
+    "chestmnist": "multi-label",
+    "pneumoniamnist": "binary",
+    "breastmnist": "binary",
+    "retinamnist": "ordinal",
+}
 """Kind of label where it is not `multi-class`."""
 
 WITH_PUBLISHED_PROMPTS = {
@@ -220,18 +249,18 @@ def test_classes_stand_in_label_id_order(family: str) -> None:
         assert dataset.task == TASKS.get(family, "multi-class")
 
 
-def test_all_single_label_datasets_are_shipped(shipped: dict[str, Dataset]) -> None:
-    """Eleven manifests of the collection make 44 datasets with different ids, files and MD5s."""
+def test_all_twelve_datasets_are_shipped(shipped: dict[str, Dataset]) -> None:
+    """Twelve manifests of the collection make 48 datasets with different ids, files and MD5s."""
     manifests = [read_manifest(path, DatasetManifest) for path in sorted(FOLDER.glob("*.toml"))]
     everything = [dataset for manifest in manifests for dataset in expand(manifest)]
     ids = [dataset.id for dataset in everything]
     assert len(set(ids)) == len(ids) == len(shipped)
     collection = [dataset for dataset in everything if dataset.collection == "medmnist"]
     assert {dataset.family for dataset in collection} == set(TABLE) == set(CLASSES)
-    assert len(collection) == 44
+    assert len(collection) == 48
     sources = [dataset.source for dataset in collection if isinstance(dataset.source, ZenodoSource)]
-    assert len({source.file for source in sources}) == 44
-    assert len({source.md5 for source in sources}) == 44
+    assert len({source.file for source in sources}) == 48
+    assert len({source.md5 for source in sources}) == 48
 
 
 @pytest.mark.parametrize("family", TABLE)
@@ -248,4 +277,6 @@ def test_published_prompts_are_claimed_only_where_there_are_some(family: str) ->
     for dataset in concrete(family):
         clinical = dataset.prompts["clinical"]
         assert len(set(clinical)) == len(dataset.classes)
+        absent = dataset.absent_prompts.get("clinical", ())
+        assert absent == tuple(f"no {text}" for text in clinical if family == "chestmnist")
         assert ("published" in dataset.prompts) is (family in WITH_PUBLISHED_PROMPTS)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import math
 import pickle
+import tempfile
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -24,6 +27,7 @@ from pipeline.errors import DataError, MissingInputError, UsageError
 from stages.download.readers import READERS, SplitReader, open_split, reader_of
 from stages.download.readers.arrays import ImageRows
 from stages.download.readers.medimeta import Hdf5Rows
+from stages.download.readers.pictures import decode
 from stages.download.schema import Dataset
 from stages.download.unpack import unpack
 
@@ -76,7 +80,7 @@ class ReaderContract(ABC):
             opened = open_split(dataset, tmp_path / "files", split)
             whole = opened.images(0, count)
             assert whole.dtype == np.uint8
-            assert whole.shape == (count, dataset.size, dataset.size, dataset.channels)
+            assert whole.shape == (count, *dataset.shape, dataset.channels)
             for start in range(count):
                 assert np.array_equal(opened.images(start, start + 1)[0], whole[start])
             assert opened.images(1, 1).shape[0] == 0
@@ -163,6 +167,50 @@ class TestMedMNISTColour(WrittenPixels):
         """Write a colour npz."""
         write_npz(folder, npz_arrays(3))
         return declare(channels="3")
+
+
+FINDINGS = {"task": '"multi-label"', "classes": '["mass", "nodule", "hernia"]'}
+
+
+def findings(count: int) -> NDArray[np.uint8]:
+    """Return labels of samples with none, some and all of three findings, (count, 3)."""
+    return (np.arange(count)[:, None] >> np.arange(3) & 1).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.bool_])
+def test_labels_of_a_multi_label_npz_are_one_per_class(
+    kind: type[np.generic], declare: Declare, tmp_path: Path
+) -> None:
+    """As in ChestMNIST, (N, L) labels of 0 and 1 are kept in class order, as int64."""
+    changed = {f"{split}_labels": findings(count).astype(kind) for split, count in COUNTS.items()}
+    write_npz(tmp_path / "files", npz_arrays(1) | changed)
+    for split, count in COUNTS.items():
+        opened = open_split(declare(**FINDINGS), tmp_path / "files", split)
+        assert opened.labels.dtype == np.int64
+        assert np.array_equal(opened.labels, findings(count))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (findings(4)[:, :2], r"labels have shape \(4, 2\), not \(N, 3\): one per class"),
+        (np.zeros((4, 1), np.uint8), r"labels have shape \(4, 1\), not \(N, 3\)"),
+        (np.zeros(4, np.uint8), r"labels have shape \(4,\), not \(N, 3\)"),
+        (np.zeros((4, 3, 1), np.uint8), r"labels have shape \(4, 3, 1\)"),
+        (findings(4) * 2, r"label 2 of row 1 is outside 0\.\.1"),
+        (findings(4).astype(np.int8) - 1, r"label -1 of row 0 is outside 0\.\.1"),
+        (findings(4) / 2, "labels are float64, not integers"),
+        (findings(3), "3 labels for 4 samples"),
+    ],
+)
+def test_wrong_multi_label_arrays_have_one_clear_line(
+    labels: NDArray[Any], message: str, declare: Declare, tmp_path: Path
+) -> None:
+    """Another width, other values and other types than 0 or 1 per class are data errors."""
+    write_npz(tmp_path / "files", npz_arrays(1) | {"test_labels": labels})
+    with pytest.raises(DataError, match=message) as caught:
+        open_split(declare(**FINDINGS), tmp_path / "files", "test")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -540,6 +588,63 @@ def test_other_sizes_are_cut_and_resized(declare: Declare, tmp_path: Path) -> No
     assert np.array_equal(read_one(declare, tmp_path)[..., 0], np.array(expected))
     with pytest.raises(DataError, match="is 24×16 pixels, not 8×8"):
         read_one(declare, tmp_path, reader='{form = "folder", fit = "exact"}')
+
+
+@given(
+    declared=st.tuples(st.integers(8, 40), st.integers(8, 40)),
+    stored=st.tuples(st.integers(1, 60), st.integers(1, 60)),
+)
+def test_any_picture_is_cut_to_the_declared_aspect_ratio(
+    declared: tuple[int, int], stored: tuple[int, int]
+) -> None:
+    """The part that is resized has the full width or height, is central, and is in proportion."""
+    height, width = declared
+    gray = np.random.default_rng([*declared, *stored]).integers(0, 256, stored, dtype=np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.png"
+        Image.fromarray(gray).save(path)
+        found = decode(path, 1, declared, crop=True)
+        refused = pytest.raises(DataError, match=f"not {width}×{height}")
+        with contextlib.nullcontext() if stored == declared else refused:
+            decode(path, 1, declared, crop=False)
+    assert found.shape == (height, width, 1)
+    wide = min(stored[1], max(1, math.floor(stored[0] * width / height + 0.5)))
+    high = min(stored[0], max(1, math.floor(stored[1] * height / width + 0.5)))
+    top, left = (stored[0] - high) // 2, (stored[1] - wide) // 2
+    part = Image.fromarray(gray[top : top + high, left : left + wide])
+    expected = part.resize((width, height), Image.Resampling.BICUBIC)
+    assert np.array_equal(found[..., 0], np.array(expected))
+
+
+def test_a_height_and_a_width_are_read_as_such(declare: Declare, tmp_path: Path) -> None:
+    """Pictures of a road scene's shape: taken whole, cut at the sides, and cut above and below."""
+    road = np.random.default_rng(1).integers(0, 256, (16, 32, 1), dtype=np.uint8)
+    path = one_picture(tmp_path)
+    Image.fromarray(road[..., 0]).save(path)
+    assert np.array_equal(read_one(declare, tmp_path, size="[16, 32]"), road)
+    exact = {"reader": '{form = "folder", fit = "exact"}', "size": "[32, 16]"}
+    with pytest.raises(DataError, match="is 32×16 pixels, not 16×32"):
+        read_one(declare, tmp_path, **exact)
+    for padding in (((0, 0), (4, 4)), ((4, 4), (0, 0))):
+        Image.fromarray(np.pad(road[..., 0], padding)).save(path)
+        assert np.array_equal(read_one(declare, tmp_path, size="[16, 32]"), road)
+
+
+def test_arrays_may_have_a_height_and_a_width(declare: Declare, tmp_path: Path) -> None:
+    """A MedMNIST file and the images of an HDF5 file are checked against both sides."""
+    arrays = npz_arrays(1)
+    for split, count in COUNTS.items():
+        arrays[f"{split}_images"] = pixels(count, 1).reshape(count, 4, 16)
+    arrays = {
+        name: np.repeat(array, 2, 1) if name.endswith("_images") else array
+        for name, array in arrays.items()
+    }
+    (tmp_path / "files").mkdir()
+    write_npz(tmp_path / "files", arrays)
+    images = open_split(declare(size="[8, 16]"), tmp_path / "files", "test").images(0, 4)
+    assert np.array_equal(images[..., 0], arrays["test_images"])
+    with pytest.raises(DataError, match=r"not \('?N'?, 16, 8"):
+        open_split(declare(size="[16, 8]"), tmp_path / "files", "test")
 
 
 def test_orientation_tags_are_not_applied(declare: Declare, tmp_path: Path) -> None:

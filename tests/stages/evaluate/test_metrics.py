@@ -26,6 +26,19 @@ def batches(draw: st.DrawFn) -> Batch:
     return Batch(np.array(labels), np.array(cells, np.float64).reshape(2, n, classes) / levels)
 
 
+@st.composite
+def label_batches(draw: st.DrawFn) -> Batch:
+    """Small multi-label batches, with labels that nothing or everything has and ties at 0.5."""
+    n, classes = draw(st.integers(2, 10)), draw(st.integers(2, 4))
+    flags = draw(st.lists(st.integers(0, 1), min_size=n * classes, max_size=n * classes))
+    levels = draw(st.sampled_from([2, 4, 1000]))
+    cells = draw(
+        st.lists(st.integers(0, levels), min_size=2 * n * classes, max_size=2 * n * classes)
+    )
+    scores = np.array(cells, np.float64).reshape(2, n, classes) / levels
+    return Batch(np.array(flags).reshape(n, classes), scores)
+
+
 def once(batch: Batch) -> np.ndarray:
     """Return the weights of the sample itself."""
     return np.ones((1, len(batch.labels)), np.uint16)
@@ -59,6 +72,24 @@ def test_metrics_equal_scikit_learn(batch: Batch) -> None:
         assert found["error"][s] == 1 - found["accuracy"][s]
 
 
+@given(batch=label_batches())
+@pytest.mark.filterwarnings("ignore:.*single label was found.*")
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_multi_label_metrics_are_scikit_learns_averaged_over_labels(batch: Batch) -> None:
+    """Each metric is the mean over labels of the binary one, where the label has a value."""
+    found = {name: metric(batch, once(batch))[0] for name, metric in METRICS.items()}
+    for s in range(2):
+        columns = list(zip(batch.labels.T, batch.scores[s].T, strict=True))
+        accuracy = np.mean([accuracy_score(label, score > 0.5) for label, score in columns])
+        balanced = [balanced_accuracy_score(label, score > 0.5) for label, score in columns]
+        curves = [roc_auc_score(lab, score) for lab, score in columns if 0 < lab.sum() < len(lab)]
+        assert found["accuracy"][s] == pytest.approx(accuracy)
+        assert found["error"][s] == 1 - found["accuracy"][s]
+        assert found["balanced_accuracy"][s] == pytest.approx(np.mean(balanced))
+        area = np.mean(curves) if curves else np.nan
+        assert found["auroc"][s] == pytest.approx(area, nan_ok=True)
+
+
 def test_auroc_equals_scikit_learns_one_vs_rest_macro() -> None:
     """With every class present the value is roc_auc_score(multi_class="ovr")."""
     rng = np.random.default_rng(1)
@@ -71,7 +102,7 @@ def test_auroc_equals_scikit_learns_one_vs_rest_macro() -> None:
 
 
 @settings(max_examples=60)
-@given(batch=batches(), data=st.data())
+@given(batch=st.one_of(batches(), label_batches()), data=st.data())
 @pytest.mark.parametrize("name", list(METRICS))
 def test_weights_equal_repetition(name: str, batch: Batch, data: st.DataObject) -> None:
     """A count of c gives what c copies of the sample give, for all resamples at once."""
@@ -81,7 +112,7 @@ def test_weights_equal_repetition(name: str, batch: Batch, data: st.DataObject) 
     weights[:, 0] += weights.sum(axis=1) == 0
     found = METRICS[name](batch, weights)
     for index, row in enumerate(weights):
-        repeated = Batch(batch.labels.repeat(row), batch.scores.repeat(row, axis=1))
+        repeated = Batch(batch.labels.repeat(row, axis=0), batch.scores.repeat(row, axis=1))
         expected = METRICS[name](repeated, once(repeated))[0]
         assert found[index] == pytest.approx(expected, abs=1e-12, nan_ok=True)
 

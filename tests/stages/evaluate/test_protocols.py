@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -18,6 +19,8 @@ from stages.evaluate.protocols.contract import (
     FitInputs,
     Train,
     predicted_classes,
+    predicted_labels,
+    sigmoid,
     softmax,
 )
 from stages.evaluate.protocols.linear_probe import LinearProbe
@@ -246,6 +249,101 @@ class TestPrototype(ProtocolContract):
             for protocol in (Prototype(), Prototype(logit_scale=30.0))
         ]
         assert np.array_equal(*found)
+
+
+def several(**changes: Any) -> FitInputs:
+    """Return inputs of a multi-label task: each class moves an embedding along an axis."""
+    rng = np.random.default_rng(3)
+    labels = (rng.random((60, 3)) < 0.4).astype(np.int8)
+    axes = np.eye(3, D)
+    train = Train(4 * labels @ axes + 1 + rng.normal(size=(60, D)), labels)
+    absent = np.arange(6) >= 3
+    rows = np.concatenate([4 * axes + 1, 1 - axes])
+    texts = ClassTexts(rows, np.arange(6) % 3, 20.0, absent)
+    return dataclasses.replace(FitInputs(CLASSES, train, texts, multi_label=True), **changes)
+
+
+@pytest.mark.parametrize("name", list(PROTOCOLS))
+def test_the_classes_of_a_multi_label_task_are_scored_by_themselves(name: str) -> None:
+    """Probabilities are within [0, 1], need not sum to 1, and are right about most labels."""
+    protocol, given = PROTOCOLS[name], several()
+    assert given.train is not None
+    labels = given.train.labels
+    scores = protocol.scores(protocol.fit(given), given.train.embeddings)
+    assert scores.dtype == np.float64
+    assert scores.shape == (60, 3)
+    assert ((scores >= 0) & (scores <= 1)).all()
+    assert scores.sum(axis=1).max() > 1.2
+    assert (predicted_labels(scores) == labels).mean() > 0.8
+
+
+@pytest.mark.parametrize("name", list(PROTOCOLS))
+def test_a_label_changes_no_other_labels_scores(name: str) -> None:
+    """Flipping one label's column, and its texts, leaves the scores of the others bit for bit."""
+    protocol, given = PROTOCOLS[name], several()
+    assert given.train is not None
+    assert given.texts is not None
+    labels, texts = given.train.labels.copy(), given.texts.embeddings.copy()
+    labels[:, 1] = 1 - labels[:, 1]
+    texts[[1, 4]] = texts[[4, 1]]
+    changed = several(
+        train=dataclasses.replace(given.train, labels=labels),
+        texts=dataclasses.replace(given.texts, embeddings=texts),
+    )
+    rows = np.random.default_rng(1).normal(size=(9, D))
+    first, second = (protocol.scores(protocol.fit(one), rows) for one in (given, changed))
+    assert np.array_equal(first[:, [0, 2]], second[:, [0, 2]])
+    assert second[:, 1] == pytest.approx(1 - first[:, 1], abs=1e-4)
+
+
+def test_binary_probes_equal_scikit_learns() -> None:
+    """Each label's probability is that of a binary logistic regression on it alone."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    given = several()
+    assert given.train is not None
+    rows = np.random.default_rng(1).normal(size=(20, D))
+    scores = LinearProbe().scores(LinearProbe().fit(given), rows)
+    for label in range(3):
+        reference = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
+        reference.fit(given.train.embeddings, given.train.labels[:, label])
+        expected = reference.predict_proba(rows)[:, 1]
+        assert scores[:, label] == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["linear-probe", "prototype"])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda labels: labels * (np.arange(3) != 1), "no train sample of class 'edema' (id 1)"),
+        (lambda labels: labels | (np.arange(3) == 2), "no train sample without class 'normal'"),
+        (lambda labels: labels[:, :2], "expected 0 or 1, 60 x 3, got shape (60, 2)"),
+        (lambda labels: 2 * labels, "expected 0 or 1"),
+    ],
+)
+def test_multi_label_train_labels_are_checked(name: str, change: Any, message: str) -> None:
+    """Every class needs samples with and without it, and 0 or 1 for every sample."""
+    given = several()
+    assert given.train is not None
+    train = dataclasses.replace(given.train, labels=change(given.train.labels))
+    with pytest.raises(DataError, match=re.escape(message)):
+        PROTOCOLS[name].fit(several(train=train))
+
+
+def test_zero_shot_of_several_labels_needs_texts_of_absence() -> None:
+    """Without a text that says a class is absent nothing tells presence from it."""
+    given = several()
+    assert given.texts is not None
+    texts = dataclasses.replace(given.texts, absent=None)
+    with pytest.raises(DataError, match="no text for the absence of class 'drusen'"):
+        PROTOCOLS["zero-shot"].fit(several(texts=texts))
+
+
+def test_probabilities_of_far_logits_do_not_overflow() -> None:
+    """The logistic function is exact at both ends and a half in the middle."""
+    assert sigmoid(np.array([-1e4, 0.0, 1e4])).tolist() == [0.0, 0.5, 1.0]
 
 
 def test_every_protocol_has_the_contract() -> None:

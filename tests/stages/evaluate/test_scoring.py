@@ -157,6 +157,39 @@ def test_a_constant_predictor_is_flagged(make_system: Any) -> None:
     assert ("constant", None) in kinds_of(own)
 
 
+def labelled(item: Predictions, scores: np.ndarray | None = None) -> Predictions:
+    """Return the predictions as those of a multi-label task, each sample having two labels."""
+    first, second = np.eye(3, dtype=np.int64)[[item.labels, (item.labels + 1) % 3]]
+    return dataclasses.replace(
+        item, labels=first + second, scores=item.scores if scores is None else scores
+    )
+
+
+def test_a_multi_label_task_goes_to_rows_and_notes(make_system: Any) -> None:
+    """Positives are counted per class, every ratio exists, and a note states the base rate."""
+    systems = [list(map(labelled, make_system(name))) for name in ("texture", "pixels")]
+    scores = score([item for system in systems for item in system], SETTINGS)
+    own = next(iter(scores.values()))
+    first = result_rows(own)[0]
+    assert first["predicted_counts"] == (systems[0][0].scores > 0.5).sum(axis=0).tolist()
+    rows, notes = summarise(scores, "pixels")
+    names = {row["metric"] for row in rows if row["value"] is not None}
+    assert {"clean_error", "mce", "average_accuracy", "balanced_mce"} <= names
+    (note, _) = [note for note in notes if note.kind == "multi-label"]
+    assert "has accuracy 0.3333" in note.message
+
+
+def test_the_same_labels_for_every_image_are_flagged(make_system: Any) -> None:
+    """A set whose images all get the same labels is constant, any other answer is not."""
+    same = np.tile([0.9, 0.1, 0.8], (60, 1))
+    other = same.copy()
+    other[7, 1] = 0.6
+    for answer, expected in ((same, True), (other, False)):
+        own = score([labelled(make_system()[0], answer)], SETTINGS)
+        (scores,) = own.values()
+        assert scores.constant.tolist() == [expected]
+
+
 def test_only_the_aggregates_that_cover_a_constant_set_are_flagged(make_system: Any) -> None:
     """One constant set marks its corruption and the means, not the other corruption."""
     own = make_system()
@@ -271,6 +304,8 @@ def test_sets_of_other_samples_are_refused(make_system: Any) -> None:
         ({"severity": 2}, "severity 0 is the clean split"),
         ({"labels": np.full(60, 3)}, "labels from 3 to 3 where there are 3 classes"),
         ({"labels": np.zeros(60)}, "labels of shape"),
+        ({"labels": np.zeros((60, 2), int)}, "labels of shape"),
+        ({"labels": np.full((60, 3), 2)}, "labels from 2 to 2 where each is 0 or 1"),
         ({"scores": np.full((60, 3), np.nan)}, "not finite"),
         ({"scores": np.ones((59, 3))}, "scores of shape"),
         ({"ids": ("same",) * 60}, "ids repeat"),

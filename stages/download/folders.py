@@ -1,0 +1,57 @@
+"""Where the folder of a dataset that the user has is, and what to say when it is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.errors import MissingInputError
+from pipeline.store import DOWNLOADS, Store
+from stages.download.schema import Dataset
+from stages.download.sources import FolderSource
+
+
+def located(dataset: Dataset, manifests: Path, local: Path | None) -> Dataset:
+    """Return `dataset` with the absolute path of its folder, as far as it is known.
+
+    Parameters
+    ----------
+    dataset
+        Any dataset; one whose source is no folder is returned as it is.
+    manifests
+        The folder of its manifest, at which a relative path starts.
+    local
+        What the user named with `--from`: the folder itself, or one that holds it under the
+        dataset's id. It serves sources that name no path.
+    """
+    source = dataset.source
+    if not isinstance(source, FolderSource):
+        return dataset
+    if source.path:
+        folder = manifests / source.path
+    elif local is not None:
+        folder = local / dataset.id if (local / dataset.id).is_dir() else local
+    else:
+        return dataset
+    named = source.model_copy(update={"path": str(folder.resolve())})
+    return dataset.model_copy(update={"source": named})
+
+
+def folder_of(store: Store, dataset: Dataset) -> Path | None:
+    """Return the folder of a dataset, there or not; None if its source is no folder.
+
+    One that nobody has named is looked for among the store's downloads, where files that a person
+    must place are looked for too.
+    """
+    source = dataset.source
+    if not isinstance(source, FolderSource):
+        return None
+    return Path(source.path) if source.path else store.root / DOWNLOADS / "folder" / dataset.id
+
+
+def absent(dataset: Dataset, folder: Path) -> MissingInputError:
+    """Return the error for a folder that is not there: what to put where."""
+    source = dataset.source
+    message = f"dataset {dataset.id}: there is no folder {folder}"
+    if isinstance(source, FolderSource) and source.instructions:
+        message += f". {source.instructions.rstrip('.')}. Place it there, or name it with --from"
+    return MissingInputError(message)

@@ -1,0 +1,101 @@
+"""Predictions as a table: written by the predictions stage, read back to be scored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.artifact import Artifact
+from stages.evaluate.predictions import Predictions, System
+from stages.evaluate.protocols.contract import Floats, predicted_classes, predicted_labels
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def sample_columns(images: Artifact) -> list[str]:
+    """Return the index columns of a clean split that evaluation reads."""
+    several = images.attributes["task"] == "multi-label"
+    return ["id", "patient_id", "labels" if several else "label"]
+
+
+def labels_of(table: pa.Table) -> NDArray[np.int64]:
+    """Return the true labels: class ids (n,), or of a multi-label task 0 or 1 per class (n, K)."""
+    if "labels" not in table.column_names:
+        return np.asarray(table["label"].to_numpy(), np.int64)
+    flags = table["labels"].combine_chunks().flatten().to_numpy()
+    return np.asarray(flags.reshape(table.num_rows, -1), np.int64)
+
+
+def prediction_table(samples: pa.Table, corruption: str, severity: int, scores: Floats) -> pa.Table:
+    """Return the table of one set, one row per sample.
+
+    Parameters
+    ----------
+    samples
+        The columns that `sample_columns` names.
+    corruption, severity
+        What identifies the set.
+    scores
+        Class probabilities, (n, K).
+    """
+    import pyarrow as pa
+
+    from pipeline.tables import column
+
+    n = samples.num_rows
+    if "labels" in samples.column_names:
+        flags = pa.list_(pa.int8())
+        label = column("labels", flags, "1", "1 for each true class, else 0, by class id")
+        meaning = "1 for each class of probability above 0.5, else 0, by class id"
+        predicted = column("predicted", flags, "1", meaning)
+        answers = pa.array(predicted_labels(scores).astype(np.int8).tolist(), flags)
+    else:
+        label = column("label", pa.int32(), "1", "true class id")
+        meaning = "class id with the highest score, lowest of equals"
+        predicted = column("predicted", pa.int32(), "1", meaning)
+        answers = pa.array(predicted_classes(scores), pa.int32())
+    fields = [
+        column("corruption", pa.string(), "", "corruption, `clean` for the clean split"),
+        column("severity", pa.int32(), "1", "severity, 0 for the clean split"),
+        column("id", pa.string(), "", "sample id"),
+        column("patient_id", pa.string(), "", "patient the image is of, where known"),
+        label,
+        predicted,
+        column("scores", pa.list_(pa.float64()), "1", "probability of each class, by class id"),
+    ]
+    values = [
+        pa.array([corruption] * n),
+        pa.array([severity] * n, pa.int32()),
+        samples["id"],
+        samples["patient_id"],
+        samples[label.name],
+        answers,
+        pa.array(list(scores), pa.list_(pa.float64())),
+    ]
+    return pa.table(values, schema=pa.schema(fields))
+
+
+def read_predictions(artifact: Artifact, system: System) -> list[Predictions]:
+    """Return the predictions of every set of a sealed predictions artifact."""
+    table = artifact.index()
+    sets = table.select(["corruption", "severity"]).to_pylist()
+    starts = [row for row, one in enumerate(sets) if row == 0 or one != sets[row - 1]]
+    found = []
+    for start, stop in zip(starts, [*starts[1:], len(sets)], strict=True):
+        part = table.slice(start, stop - start)
+        patients = part["patient_id"].to_pylist()
+        found.append(
+            Predictions(
+                **system._asdict(),
+                **sets[start],
+                ids=tuple(part["id"].to_pylist()),
+                groups=tuple(patients) if any(patients) else None,
+                labels=labels_of(part),
+                scores=np.array(part["scores"].to_pylist(), np.float64),
+                logit_scale=artifact.attributes["logit_scale"],
+            )
+        )
+    return found

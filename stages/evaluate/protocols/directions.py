@@ -1,0 +1,45 @@
+"""Directions in the space of the embeddings that stand for classes, and scores by cosine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.evaluate.protocols.blas import product
+from stages.evaluate.protocols.contract import (
+    Floats,
+    checked_embeddings,
+    sigmoid,
+    softmax,
+    unit_rows,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Directions:
+    """One direction per class; for a multi-label task, also one for its absence."""
+
+    directions: Floats
+    """Shape (K, D), rows of length 1."""
+    logit_scale: float
+    """Factor from cosine to logit."""
+    absent: Floats | None = None
+    """Shape (K, D), rows of length 1: absence of each class; None if a sample has one class."""
+
+    def scores(self, embeddings: NDArray[np.floating[Any]]) -> Floats:
+        """Return class probabilities (n, K).
+
+        The softmax over classes of scale times cosine; for a multi-label task the softmax over
+        presence and absence of each class by itself (as Tiu et al., Nature Biomedical
+        Engineering 2022, do with a positive and a negative prompt), so 0.5 is where both are
+        equally near.
+        """
+        width = self.directions.shape[1]
+        images = unit_rows(checked_embeddings(embeddings, "embeddings", width), "embeddings")
+        logits = self.logit_scale * product(images, self.directions.T)
+        if self.absent is None:
+            return softmax(logits)
+        return sigmoid(logits - self.logit_scale * product(images, self.absent.T))
