@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
 
 TARGETS = ("datasets", "corruptions", "all")
 Target = Annotated[str, typer.Argument(help="datasets, corruptions or all", metavar="TARGET")]
+Preview = Annotated[
+    bool, typer.Option("--preview", help="Draw contact sheets (PNG) instead of building sets.")
+]
+Severity = Annotated[
+    int | None,
+    typer.Option(
+        "--severity", min=1, max=5, help="Severity of the preview by dataset. [default: 3]"
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", help="Folder for the preview's files. [default: .]")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +47,11 @@ def build(
     only: options.Only = None,
     source: options.From = None,
     seed: options.Seed = 0,
+    backend: options.Backend = "native",
+    device: options.Device = "auto",
+    preview: Preview = False,
+    severity: Severity = None,
+    out: Out = None,
     workers: options.Workers = options.DEFAULT_WORKERS,
     no_wait: options.NoWait = False,
     dry_run: options.DryRun = False,
@@ -44,16 +62,28 @@ def build(
 
     Bare `pipeline build corruptions` is MediMeta-C: seven corruptions, five severities, the test
     splits of the five MedIMeta datasets, with whatever they need built first.
+
+    With --preview, only missing clean splits are built, and the first sample of each is drawn as
+    its sets would hold it: datasets x corruptions, and corruptions x severities of each split.
     """
     from pipeline.cli.execution import Resources
     from pipeline.cli.execution import build as execute
     from pipeline.cli.study import Study
     from pipeline.store import Store
 
+    _require_preview(target, severity, out, preview=preview)
     opened = Store.open(store)
-    study = Study(opened, manifests, local=source, seed=seed)
-    chosen = targets(study, target, run, listed(datasets), suite, listed(splits), listed(only))
+    study = Study(opened, manifests, local=source, device=device, seed=seed)
+    chosen = targets(
+        study, target, run, listed(datasets), suite, listed(splits), listed(only), backend
+    )
+    _require_device(device, chosen)
     resources = Resources(workers, wait=not no_wait, log=log)
+    if preview:
+        from pipeline.cli.preview import preview as draw
+
+        draw(study, chosen, severity, out or Path(), resources, dry_run=dry_run, as_json=as_json)
+        return
     execute(opened, chosen, resources, dry_run=dry_run, as_json=as_json)
 
 
@@ -65,13 +95,14 @@ def targets(
     suite: str | None,
     splits: Sequence[str],
     only: Sequence[str],
+    backend: str = "native",
 ) -> list[Node]:
     """Return what a build is asked for.
 
     Raises
     ------
     UsageError
-        If a name is unknown or a selector matches nothing.
+        If a name is unknown, a selector matches nothing, or nothing can render a set.
     """
     from pipeline.cli.study import (
         default_datasets,
@@ -86,12 +117,14 @@ def targets(
     if target not in TARGETS:
         raise unknown_name("target", target, TARGETS)
     names = default_datasets(study, datasets, run)
-    suites = default_suites(study, suite, run)
+    suites = default_suites(study, suite, run, backend)
     if only and not datasets and not run:
         names = named_in(study, only) or names
     nodes = list(_nodes(study, target, names, suites, splits))
     require_matches(only, [node.recipe.name for node in nodes])
-    return unique(node for node in nodes if selects(only, node.recipe.name))
+    chosen = unique(node for node in nodes if selects(only, node.recipe.name))
+    _require_renderers(chosen)
+    return chosen
 
 
 def _nodes(
@@ -104,3 +137,40 @@ def _nodes(
             for suite in suites:
                 for split in splits or ("test",):
                     yield from study.sets(suite, name, split)
+
+
+def _require_renderers(nodes: Sequence[Node]) -> None:
+    """Refuse sets of which torch has no kernel."""
+    from stages.corrupt.backends import NOT_ON_TORCH, not_on_torch
+
+    of_sets = [node.recipe.parameters for node in nodes if "renderer" in node.recipe.parameters]
+    lacking = [str(of["kernel"]) for of in of_sets if of["renderer"] == NOT_ON_TORCH]
+    if lacking:
+        raise not_on_torch(list(dict.fromkeys(lacking)))
+
+
+def _require_device(device: str, nodes: Sequence[Node]) -> None:
+    """Refuse a named device that is not there, or that nothing would use."""
+    from pipeline.errors import UsageError
+    from stages.corrupt.naming import split_name
+
+    if device == "auto":
+        return
+    if not any(split_name(node.recipe.name.partition("/")[0])[1] == "torch" for node in nodes):
+        message = "--device is for sets that torch renders: add --backend torch"
+        raise UsageError(message)
+    from stages.corrupt.on_torch.device import chosen_device
+
+    chosen_device(device)
+
+
+def _require_preview(target: str, severity: int | None, out: Path | None, *, preview: bool) -> None:
+    """Refuse a preview of anything but corruptions, and its options without it."""
+    from pipeline.errors import UsageError
+
+    if preview and target != "corruptions" and target in TARGETS:
+        message = f"--preview shows corruptions: pipeline build corruptions, not {target}"
+        raise UsageError(message)
+    if not preview and (severity is not None or out is not None):
+        message = "--severity and --out are for --preview; select sets to build with --only"
+        raise UsageError(message)

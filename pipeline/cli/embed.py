@@ -96,7 +96,7 @@ def sealed_images(
     names = [study.dataset(name).id for name in datasets]
     names = names or (list(study.run(run).datasets) if run else named_in(study, only))
     names = names or present_datasets(study)
-    suites = default_suites(study, suite, run) if suite or run else list(study.suites)
+    suites = default_suites(study, suite, run) if suite or run else study.suites_present()
     found: list[Node] = []
     missing: list[str] = []
     possible: list[str] = []
@@ -104,7 +104,8 @@ def sealed_images(
         sealed = []
         for split in splits or ("test",):
             clean = study.split(name, split)
-            candidates = [node for s in suites for node in study.sets(s, name, split)]
+            fitting = suites if suite else [s for s in suites if study.covers(s, name)]
+            candidates = [node for s in fitting for node in study.sets(s, name, split)]
             possible += [node.recipe.name for node in candidates]
             wanted = [node for node in candidates if selects(only, node.recipe.name)]
             sealed += [node for node in wanted if study.store.sealed(node.recipe)]

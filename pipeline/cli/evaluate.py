@@ -69,7 +69,7 @@ def evaluate(
     """
     from pipeline.cli.embed import require_protocols
     from pipeline.cli.execution import Resources
-    from pipeline.cli.study import DEFAULT_RUN, Study
+    from pipeline.cli.study import DEFAULT_RUN, Study, default_suites
     from pipeline.cli.systems import Selection
     from pipeline.store import Store
 
@@ -78,7 +78,7 @@ def evaluate(
     selection = Selection(
         run=study.run(run or DEFAULT_RUN),
         datasets=tuple(study.dataset(name).id for name in listed(datasets)),
-        suites=(study.suite(suite).id,) if suite else (),
+        suites=tuple(default_suites(study, suite, None)) if suite else (),
         splits=tuple(listed(splits)),
         encoders=tuple(study.encoder(name).id for name in listed(encoders)),
         protocols=tuple(listed(protocols)),

@@ -74,6 +74,7 @@ def plan(
     splits: options.Splits = None,
     only: options.Only = None,
     seed: options.Seed = 0,
+    backend: options.Backend = "native",
     as_json: options.AsJson = False,
 ) -> None:
     """Show what a build would make, and why; nothing is changed."""
@@ -85,7 +86,9 @@ def plan(
 
     opened = Store.open(store)
     study = Study(opened, manifests, seed=seed)
-    nodes = targets(study, target, run, listed(datasets), suite, listed(splits), listed(only))
+    nodes = targets(
+        study, target, run, listed(datasets), suite, listed(splits), listed(only), backend
+    )
     show_plan(opened, make_plan(opened, nodes), as_json=as_json)
 
 
@@ -256,5 +259,5 @@ def _declared_rows(study: Study, kind: str) -> list[dict[str, Any]]:
 
 
 def _cell(value: object) -> str:
-    text = str(value)
+    text = "x".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text[:12] if len(text) == 64 and isinstance(value, str) else text

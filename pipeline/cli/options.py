@@ -66,6 +66,9 @@ Weights = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the corruptions.")]
+Backend = Annotated[
+    str, typer.Option("--backend", help="What renders: native, torch or imagecorruptions.")
+]
 Log = Annotated[
     Path | None,
     typer.Option("--log", help="JSONL log of the run's events (default: in your state folder)."),

@@ -154,7 +154,7 @@ def _images(study: Study, stage: str, parts: list[str], seed: object) -> list[No
     try:
         if stage == DATASETS and parts[0] in study.datasets:
             return [study.split(parts[0], parts[1])]
-        if stage == CORRUPTIONS and parts[0] in study.suites and parts[1] in study.datasets:
+        if stage == CORRUPTIONS and study.has_suite(parts[0]) and parts[1] in study.datasets:
             suite, dataset, split = parts[:3]
             known = seed if isinstance(seed, int) else None
             return study.sets(suite, dataset, split, known)
@@ -200,7 +200,7 @@ def _named(study: Study, name: str) -> list[Node]:
     parts = parts[1:] if parts[0] in {"datasets", "corruptions"} else parts
     if len(parts) == 2 and parts[0] in study.datasets and parts[1] in study.splits(parts[0]):
         return [study.split(parts[0], parts[1])]
-    known = len(parts) == 5 and parts[0] in study.suites and parts[1] in study.datasets
+    known = len(parts) == 5 and study.has_suite(parts[0]) and parts[1] in study.datasets
     if known and parts[2] in study.splits(parts[1]):
         sets = study.sets(parts[0], parts[1], parts[2])
         return [node for node in sets if selects(["/".join(parts)], node.recipe.name)]

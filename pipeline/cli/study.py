@@ -15,6 +15,7 @@ from pipeline.manifest import unknown_name
 from pipeline.selectors import unmatched
 from pipeline.store import Store
 from pipeline.unit import Node
+from stages.corrupt.naming import split_name
 
 if TYPE_CHECKING:
     from stages.corrupt.schema import SuiteManifest
@@ -62,18 +63,17 @@ class Study:
     @cached_property
     def datasets(self) -> dict[str, Dataset]:
         """Every declared dataset by id, variants expanded."""
+        from stages.download.folders import located
         from stages.download.schema import DatasetManifest, expand
-        from stages.download.sources import FolderSource
 
-        found = []
-        for path, manifest in self._catalogue.read("datasets", DatasetManifest).items():
-            for dataset in expand(manifest):
-                source = dataset.source
-                if isinstance(source, FolderSource):
-                    folder = str((path.parent / source.path).resolve())
-                    source = source.model_copy(update={"path": folder})
-                found.append((path, dataset.id, dataset.model_copy(update={"source": source})))
-        return by_id(found)
+        manifests = self._catalogue.read("datasets", DatasetManifest)
+        return by_id(
+            [
+                (path, dataset.id, located(dataset, path.parent, self._local))
+                for path, manifest in manifests.items()
+                for dataset in expand(manifest)
+            ]
+        )
 
     @cached_property
     def suites(self) -> dict[str, SuiteManifest]:
@@ -105,7 +105,23 @@ class Study:
 
     def suite(self, name: str) -> SuiteManifest:
         """Return a corruption suite."""
-        return cast("SuiteManifest", _named("suite", name, self.suites))
+        base, _ = split_name(name)
+        return cast("SuiteManifest", _named("suite", base, self.suites))
+
+    def suites_present(self) -> list[str]:
+        """Return the declared suites of which the store has any set, by backend, in name order."""
+        folder = self.store.root / "corruptions"
+        present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        return [name for name in present if self.has_suite(name)]
+
+    def has_suite(self, name: str) -> bool:
+        """Return whether a suite of this name, with or without a backend, is declared."""
+        return name.partition("@")[0] in self.suites
+
+    def covers(self, suite: str, dataset: str) -> bool:
+        """Return whether a suite has corruptions for a dataset."""
+        datasets = self.suite(suite).datasets
+        return not datasets or self.dataset(dataset).family in datasets
 
     def encoder(self, name: str) -> EncoderManifest:
         """Return an encoder's manifest."""
@@ -134,10 +150,19 @@ class Study:
         return self._nodes[key]
 
     def sets(self, suite: str, dataset: str, split: str, seed: int | None = None) -> list[Node]:
-        """Return the sets of a split: every corruption at every severity."""
+        """Return the sets of a split: every corruption at every severity.
+
+        `suite` may name a backend: ``medimeta-c@torch``.
+        """
+        from stages.corrupt.applying import applied
         from stages.corrupt.stage import set_node
 
-        declared = self.suite(suite)
+        of = self.dataset(dataset)
+        height, width = of.shape
+        declared = applied(
+            self.suite(suite), self.suites, dataset=of.family, height=height, width=width
+        )
+        _, backend = split_name(suite)
         images = self.split(dataset, split)
         seed = self._seed if seed is None else seed
         nodes = []
@@ -145,7 +170,9 @@ class Study:
             for severity in range(1, len(corruption.severities) + 1):
                 key = ("set", suite, dataset, split, corruption.name, severity, seed)
                 if key not in self._nodes:
-                    self._nodes[key] = set_node(declared, corruption, severity, images, seed)
+                    self._nodes[key] = set_node(
+                        declared, corruption, severity, images, seed, backend, self._device
+                    )
                 nodes.append(self._nodes[key])
         return nodes
 
@@ -191,13 +218,17 @@ class Study:
         from stages.evaluate.templates import expand
 
         declared = self.dataset(dataset)
+        named = [(declared.prompts[prompt_set], False)]
+        if prompt_set in declared.absent_prompts:
+            named.append((declared.absent_prompts[prompt_set], True))
         prompts = []
         for template, texts in run.templates.items():
-            filled, ids = expand(texts, declared.prompts[prompt_set], declared.id)
-            prompts += [
-                ClassPrompt(template, class_id, declared.classes[class_id], text)
-                for text, class_id in zip(filled, ids, strict=True)
-            ]
+            for classes, absent in named:
+                filled, ids = expand(texts, classes, declared.id)
+                prompts += [
+                    ClassPrompt(template, class_id, declared.classes[class_id], text, absent)
+                    for text, class_id in zip(filled, ids, strict=True)
+                ]
         return prompts
 
     def _loaded(self, name: str) -> tuple[LoadedOnce, dict[str, Json]]:
@@ -237,11 +268,25 @@ def default_datasets(study: Study, names: Sequence[str], run: str | None) -> lis
     return list(study.run(run or DEFAULT_RUN).datasets)
 
 
-def default_suites(study: Study, name: str | None, run: str | None) -> list[str]:
-    """Return the named suite, or those of the run (by default MediMeta-C)."""
-    if name:
-        return [study.suite(name).id]
-    return list(study.run(run or DEFAULT_RUN).suites)
+def default_suites(
+    study: Study, name: str | None, run: str | None, backend: str = "native"
+) -> list[str]:
+    """Return the named suite, or those of the run (by default MediMeta-C), by their backend.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or says another backend itself.
+    """
+    names = [name] if name else list(study.run(run or DEFAULT_RUN).suites)
+    rendered_by = "" if backend == "native" else f"@{backend}"
+    named = [suite.removesuffix(rendered_by) + rendered_by for suite in names]
+    for suite in named:
+        if suite.count("@") > 1:
+            message = f"suite {suite.removesuffix(rendered_by)} names another backend: {backend}"
+            raise UsageError(message)
+        study.suite(suite)
+    return named
 
 
 def named_in(study: Study, only: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.cli.embed import present_datasets, stored_datasets
-from pipeline.cli.study import named_in, require_matches
+from pipeline.cli.study import DEFAULT_RUN, named_in, require_matches
 from pipeline.errors import MissingInputError
 from pipeline.manifest import unknown_name
 from pipeline.selectors import selects
@@ -77,11 +77,14 @@ class Systems:
         datasets = selection.datasets or (run.datasets if run else named_in(study, selection.only))
         datasets = datasets or present_datasets(study)
         encoders = selection.encoders or (run.encoders if run else study.embedded_encoders())
-        suites = selection.suites or (run.suites if run else tuple(study.suites))
+        suites = selection.suites or (run.suites if run else study.suites_present())
+        suites = suites or study.run(DEFAULT_RUN).suites
         self._named = bool(run or selection.datasets or selection.only)
         self._possible: list[str] = []
         for dataset in datasets:
             for suite in suites:
+                if not selection.suites and not study.covers(suite, dataset):
+                    continue
                 for split in selection.splits or selection.run.splits:
                     self._add_split(suite, dataset, split, encoders)
         if self._possible:

@@ -9,7 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, UsageError
-from stages.corrupt.rendering import corrupt
+from stages.corrupt.rendering import (
+    check_image,
+    checked_request,
+    render_rows,
+    rendered_shape,
+    sample_name,
+    sample_stream,
+)
 from stages.corrupt.schema import SuiteManifest
 
 
@@ -34,19 +41,21 @@ def corrupt_batch(
         message = f"threads must be at least 1, not {threads}"
         raise UsageError(message)
 
-    def rendered(row: int) -> NDArray[np.uint8]:
-        sample = None if samples is None else samples[row]
-        return corrupt(images[row], corruption, severity, suite=suite, seed=seed, sample=sample)
+    check_image(images[0])
+    manifest, declared, severity, seed = checked_request(
+        images[0].shape, corruption, severity, suite, seed
+    )
+    channelled = images[..., np.newaxis] if images.ndim == 3 else images
+    given = [None] * len(images) if samples is None else samples
+    names = [sample_name(image, sample) for image, sample in zip(images, given, strict=True)]
+    streams = [sample_stream(seed, None, name, corruption, severity) for name in names]
+    result = np.empty((len(images), *rendered_shape(channelled.shape[1:], manifest)), np.uint8)
 
-    first = rendered(0)
-    result = np.empty((len(images), *first.shape), np.uint8)
-    result[0] = first
+    def fill(rows: slice) -> None:
+        render_rows(channelled[rows], declared, severity, manifest, streams[rows], result[rows])
 
-    def fill(rows: range) -> None:
-        for row in rows:
-            result[row] = rendered(row)
-
+    # Several ranges per thread, so that none waits long for the last.
+    step = -(-len(images) // (4 * threads))
     with ThreadPoolExecutor(threads) as pool:
-        # One range per thread, so that a thread reuses its working memory from image to image.
-        list(pool.map(fill, [range(1 + k, len(images), threads) for k in range(threads)]))
-    return result
+        list(pool.map(fill, [slice(start, start + step) for start in range(0, len(images), step)]))
+    return result[..., 0] if images.ndim == 3 and result.shape[3] == 1 else result

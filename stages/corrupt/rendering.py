@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import operator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import SupportsIndex
 
@@ -16,9 +17,19 @@ from pipeline.digest import canonical_json
 from pipeline.errors import DataError, UsageError
 from pipeline.manifest import read_manifest, unknown_name
 from pipeline.stream import Stream
-from stages.corrupt.kernels.kernel import Image
-from stages.corrupt.kernels.table import KERNELS
+from stages.corrupt.applying import applied
+from stages.corrupt.backends import kernel_of
+from stages.corrupt.kernels.kernel import Image, Images, Shape
+from stages.corrupt.kernels.luminance import to_luminance
+from stages.corrupt.naming import Backend
 from stages.corrupt.schema import SEVERITIES, CorruptionDeclaration, SuiteManifest
+
+_CHUNK_BYTES: Mapping[Backend, int] = {
+    "native": 1 << 21,  # keeps the interpreter out and fits a core's cache
+    "imagecorruptions": 1 << 21,
+    "torch": 1 << 25,  # fills a GPU, whose memory holds up to 100 times as much meanwhile
+}
+"""Bytes of pixels that are corrupted by one call."""
 
 
 def sample_stream(
@@ -37,7 +48,9 @@ def render(
     severity: int,
     suite: SuiteManifest,
     stream: Stream,
-) -> tuple[Image, dict[str, int | float]]:
+    backend: Backend = "native",
+    device: str = "auto",
+) -> tuple[Image, dict[str, int | float | str]]:
     """Return `image` under `corruption`, and the numbers that were drawn for it.
 
     Parameters
@@ -48,6 +61,10 @@ def render(
         0 (the identity, after the gray policy) to 5.
     suite : SuiteManifest
         Decides how a gray image enters the corruption.
+    backend : Backend
+        What renders it.
+    device : str
+        Where torch does: "auto", "cpu", "cuda" or "cuda:1".
 
     Returns
     -------
@@ -63,17 +80,61 @@ def render(
     DataError
         If `image` is not as above or smaller than the kernel works for.
     """
-    kernel = KERNELS[corruption.kernel]
+    check_image(image)
+    rendered = np.empty((1, *rendered_shape(_shape(image), suite)), np.uint8)
+    drawn = render_rows(
+        image[np.newaxis], corruption, severity, suite, [stream], rendered, backend, device
+    )
+    return rendered[0], drawn[0]
+
+
+def render_rows(
+    images: Images,
+    corruption: CorruptionDeclaration,
+    severity: int,
+    suite: SuiteManifest,
+    streams: Sequence[Stream],
+    out: Images,
+    backend: Backend = "native",
+    device: str = "auto",
+) -> list[dict[str, int | float | str]]:
+    """Write each of `images` under `corruption` to its place in `out`; return what was drawn.
+
+    Parameters and errors as for `render`: `images` is (N, H, W, C) and has a stream for each
+    image, `out` is (N, *`rendered_shape`).
+    """
+    kernel = kernel_of(backend, corruption, severity, device)
     _check_severity(severity)
-    _check_image(image)
-    _check_size(image, kernel.smallest_side, corruption.name)
-    if suite.gray == "replicate" and image.shape[2] == 1:
-        image = np.repeat(image, 3, axis=2)
+    shape = _shape(images[0])
+    _check_size(shape, kernel.smallest_side, corruption.name)
     if severity == 0:
-        return image.copy(), {}
-    image = np.ascontiguousarray(image)
-    parameters = kernel.draw(stream, corruption.severities[severity - 1], _shape(image))
-    return kernel.apply(image, parameters), parameters
+        out[:] = images
+        return [{} for _ in streams]
+    values = corruption.severities[severity - 1]
+    entering = shape if suite.gray == "stay" else (*shape[:2], 3)
+    drawn = [kernel.draw(stream, values, entering) for stream in streams]
+    step = min(len(images), max(1, _CHUNK_BYTES[backend] // int(np.prod(entering))))
+    # Kernels take contiguous memory, which the items of a shard are not.
+    coloured = np.empty((step, *entering), np.uint8)
+    for start in range(0, len(images), step):
+        rows = slice(start, start + step)
+        chunk = images[rows]
+        if entering != shape:
+            chunk = np.repeat(chunk, 3, axis=3)
+        corrupted = coloured[: len(chunk)]
+        kernel.apply(np.ascontiguousarray(chunk), drawn[rows], corrupted)
+        if out.shape[1:] != entering:
+            gray = np.empty((*corrupted.shape[:3], 1), np.uint8)
+            to_luminance(corrupted, gray)
+            corrupted = gray
+        out[rows] = corrupted
+    return drawn
+
+
+def rendered_shape(shape: Shape, suite: SuiteManifest) -> Shape:
+    """Return the shape (H, W, C) of an image of `shape` under any corruption of `suite`."""
+    height, width, channels = shape
+    return height, width, 3 if suite.gray == "replicate" else channels
 
 
 def corrupt(
@@ -86,19 +147,58 @@ def corrupt(
     sample: str | int | None,
 ) -> NDArray[np.uint8]:
     """Return `image` under one corruption: see `stages.corrupt.corrupt`."""
-    manifest = suite if isinstance(suite, SuiteManifest) else shipped_suite(suite)
-    declared = manifest.corruption(corruption)
-    severity = _check_severity(severity)
-    seed = _whole_number("seed", seed)
-    _check_image(image)
-    if sample is None:
-        sample = _pixel_identity(image)
-    elif not isinstance(sample, str):
-        sample = _whole_number("sample", sample)
+    check_image(image)
+    manifest, declared, severity, seed = checked_request(
+        image.shape, corruption, severity, suite, seed
+    )
     channelled = image[:, :, np.newaxis] if image.ndim == 2 else image
-    stream = sample_stream(seed, None, sample, corruption, severity)
+    stream = sample_stream(seed, None, sample_name(image, sample), corruption, severity)
     rendered, _ = render(channelled, declared, severity, manifest, stream)
     return rendered[:, :, 0] if image.ndim == 2 and rendered.shape[2] == 1 else rendered
+
+
+def checked_request(
+    shape: tuple[int, ...], corruption: str, severity: int, suite: str | SuiteManifest, seed: int
+) -> tuple[SuiteManifest, CorruptionDeclaration, int, int]:
+    """Return the suite, its corruption, the severity and the seed that a caller asks for.
+
+    The suite is that for images of `shape`, (H, W) or (H, W, C).
+
+    Raises
+    ------
+    UsageError
+        For an unknown name or a number that is not one.
+    """
+    manifest = _suite_for(suite, shape)
+    declared = manifest.corruption(corruption)
+    return manifest, declared, _check_severity(severity), _whole_number("seed", seed)
+
+
+def sample_name(image: NDArray[np.uint8], sample: object) -> str | int:
+    """Return the identity that keys an image's random numbers: `sample`, or of None the pixels."""
+    if sample is None:
+        return _pixel_identity(image)
+    return sample if isinstance(sample, str) else _whole_number("sample", sample)
+
+
+def _suite_for(suite: str | SuiteManifest, shape: tuple[int, ...]) -> SuiteManifest:
+    if isinstance(suite, SuiteManifest):
+        return applied(suite, _SHIPPED, dataset=None, height=shape[0], width=shape[1])
+    return suite_for(suite, shape[0], shape[1])
+
+
+@functools.lru_cache
+def suite_for(name: str, height: int, width: int) -> SuiteManifest:
+    """Return what a shipped suite, or ``<suite>/<dataset>``, is for images of a size.
+
+    Raises
+    ------
+    UsageError
+        If there is no such suite, or it has no corruptions for the dataset.
+    """
+    suite, _, dataset = name.partition("/")
+    manifest = shipped_suite(suite)
+    return applied(manifest, _SHIPPED, dataset=dataset or None, height=height, width=width)
 
 
 @functools.lru_cache
@@ -110,14 +210,40 @@ def shipped_suite(name: str) -> SuiteManifest:
     UsageError
         If none is shipped under this name; the nearest name is suggested.
     """
-    folder = Path(str(importlib.resources.files("manifests"))) / "corruptions"
-    shipped = {path.stem: path for path in folder.glob("*.toml")}
+    shipped = _shipped_paths()
     if name not in shipped:
         raise unknown_name("suite", name, shipped)
     return read_manifest(shipped[name], SuiteManifest)
 
 
-def _shape(image: Image) -> tuple[int, int, int]:
+def shipped_suites() -> list[str]:
+    """Return the ids of the shipped suites."""
+    return list(_shipped_paths())
+
+
+class _Shipped(Mapping[str, SuiteManifest]):
+    """The shipped suites by id, read when asked for."""
+
+    def __getitem__(self, name: str) -> SuiteManifest:
+        return shipped_suite(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_shipped_paths())
+
+    def __len__(self) -> int:
+        return len(_shipped_paths())
+
+
+_SHIPPED = _Shipped()
+
+
+@functools.lru_cache
+def _shipped_paths() -> dict[str, Path]:
+    folder = Path(str(importlib.resources.files("manifests"))) / "corruptions"
+    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+
+
+def _shape(image: Image) -> Shape:
     height, width, channels = image.shape
     return height, width, channels
 
@@ -142,7 +268,14 @@ def _check_severity(severity: object) -> int:
     return number
 
 
-def _check_image(image: object) -> None:
+def check_image(image: object) -> None:
+    """Refuse what is not a uint8 image of 1 or 3 channels.
+
+    Raises
+    ------
+    DataError
+        Saying what it is, and the conversion where there is one.
+    """
     if not isinstance(image, np.ndarray):
         message = f"image must be a NumPy array, not {type(image).__name__}"
         raise DataError(message)
@@ -157,8 +290,8 @@ def _check_image(image: object) -> None:
         raise DataError(message)
 
 
-def _check_size(image: Image, smallest: int, corruption: str) -> None:
-    height, width, _ = image.shape
+def _check_size(shape: Shape, smallest: int, corruption: str) -> None:
+    height, width, _ = shape
     if min(height, width) < smallest:
         message = f"{corruption} needs at least {smallest}x{smallest} pixels, not {height}x{width}"
         raise DataError(message)

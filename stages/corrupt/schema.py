@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import pydantic
 from pydantic import Field
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from pipeline.errors import UsageError
 from pipeline.manifest import Declared, nearest, unknown_name
 from stages.corrupt.kernels.kernel import Kernel
 from stages.corrupt.kernels.table import KERNELS
 
 SEVERITIES = 5
 """Every corruption has severities 1 to 5; severity 0 is the identity and never declared."""
+
+
+Gray: TypeAlias = Literal["replicate", "stay", "luminance"]
+"""How a gray image enters and leaves a corruption: as three equal channels and so it stays; as one
+channel; or as three equal channels, of which the luminance is kept."""
+
+
+class Fall(Declared):
+    """A severity whose images are not farther from the clean ones than those of the one before."""
+
+    to: Annotated[int, Field(ge=2, le=SEVERITIES)]
+    """The severity."""
+
+    reason: Annotated[str, Field(min_length=1)]
+    """Why it is so."""
 
 
 class CorruptionDeclaration(Declared):
@@ -25,6 +41,15 @@ class CorruptionDeclaration(Declared):
 
     kernel: str
     """Name of the kernel that renders it."""
+
+    datasets: tuple[str, ...] = ()
+    """Ids of the datasets to which it applies, without a size; empty: to all."""
+
+    settings: dict[str, int | float | str] = Field(default_factory=dict)
+    """Parameters of the kernel that all severities share."""
+
+    falls: tuple[Fall, ...] = ()
+    """Exceptions from the rule that the distance from the clean image grows with severity."""
 
     severities: tuple[pydantic.SerializeAsAny[Declared], ...]
     """The kernel's parameters at severities 1 to 5, in this order."""
@@ -53,9 +78,11 @@ class CorruptionDeclaration(Declared):
             return ()  # the kernel's own fault is reported
         faults: list[InitErrorDetails] = []
         tables: list[Declared] = []
+        shared = info.data.get("settings", {})
         for index, table in enumerate(value):
+            given = shared | table if isinstance(table, dict) else table
             try:
-                tables.append(kernel.severity.model_validate(table))
+                tables.append(kernel.severity.model_validate(given))
             except pydantic.ValidationError as error:
                 faults.extend(_faults_of_table(error, index, kernel))
         if faults:
@@ -63,8 +90,23 @@ class CorruptionDeclaration(Declared):
         return tuple(tables)
 
 
+class Anchor(Declared):
+    """A suite whose severities are meant for one size of images."""
+
+    suite: str
+    """Id of the suite."""
+
+    side: Annotated[int, Field(ge=1)]
+    """Pixels; the smaller side of its images."""
+
+
 class SuiteManifest(Declared):
-    """A corruption suite: named corruptions and how gray images enter them."""
+    """A corruption suite: named corruptions and how gray images enter them.
+
+    It may list different corruptions for different datasets, or take its severities from two other
+    suites by the size of the images: `stages.corrupt.applying.applied` says what it is for given
+    images.
+    """
 
     schema_number: Annotated[Literal[1], Field(alias="schema")]
     """Version of this file format."""
@@ -75,26 +117,67 @@ class SuiteManifest(Declared):
     title: Annotated[str, Field(min_length=1)]
     """One line about the suite."""
 
-    gray: Literal["replicate", "stay"]
-    """Gray images become three equal channels before the corruption, or stay at one channel."""
+    gray: Gray
 
     source: Annotated[str, Field(min_length=1)]
     """Where corruptions and severities come from."""
 
-    corruptions: Annotated[tuple[CorruptionDeclaration, ...], Field(min_length=1)]
-    """The corruptions, in the order of the suite."""
+    package: Literal["imagecorruptions"] | None = None
+    """The package whose functions have these severities, and which can render the suite itself."""
+
+    between: Annotated[tuple[Anchor, ...], Field(max_length=2)] = ()
+    """Two suites of the same corruptions, the one for smaller images first."""
+
+    falls: dict[str, tuple[Fall, ...]] = Field(default_factory=dict)
+    """Exceptions at sizes between the two, by corruption, besides those of the nearer suite."""
+
+    corruptions: Annotated[
+        tuple[CorruptionDeclaration, ...], Field(default=(), validate_default=True)
+    ]
+    """The corruptions, in the order of the suite; none if they lie `between` others."""
 
     @pydantic.field_validator("corruptions")
     @classmethod
     def _names_differ(
         cls, value: tuple[CorruptionDeclaration, ...]
     ) -> tuple[CorruptionDeclaration, ...]:
-        names = [corruption.name for corruption in value]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        places = [
+            (corruption.name, dataset)
+            for corruption in value
+            for dataset in corruption.datasets or ("",)
+        ]
+        everywhere = {name for name, dataset in places if not dataset}
+        repeated = {name for name, dataset in places if places.count((name, dataset)) > 1}
+        repeated |= everywhere & {name for name, dataset in places if dataset}
         if repeated:
-            message = f"corruption names used twice: {', '.join(repeated)}"
+            message = f"corruption names used twice: {', '.join(sorted(repeated))}"
             raise _fault(message)
         return value
+
+    @pydantic.field_validator("corruptions")
+    @classmethod
+    def _either_listed_or_between(
+        cls, value: tuple[CorruptionDeclaration, ...], info: pydantic.ValidationInfo
+    ) -> tuple[CorruptionDeclaration, ...]:
+        between = info.data.get("between", ())
+        if bool(value) == bool(between):
+            message = "give either a list of corruptions or the two suites they lie between"
+            raise _fault(message)
+        return value
+
+    @pydantic.field_validator("between")
+    @classmethod
+    def _two_in_order(cls, value: tuple[Anchor, ...]) -> tuple[Anchor, ...]:
+        if value and (len(value) != 2 or value[0].side >= value[1].side):
+            message = "name two suites, the one with the smaller side first"
+            raise _fault(message)
+        return value
+
+    @property
+    def datasets(self) -> frozenset[str]:
+        """The datasets to which it applies; empty: to all."""
+        named = [frozenset(corruption.datasets) for corruption in self.corruptions]
+        return frozenset().union(*named) if all(named) else frozenset()
 
     def corruption(self, name: str) -> CorruptionDeclaration:
         """Return the corruption called `name`.
@@ -102,8 +185,13 @@ class SuiteManifest(Declared):
         Raises
         ------
         UsageError
-            If the suite has none; the nearest name is suggested.
+            If the suite has none (the nearest name is suggested), or one for each dataset.
         """
+        if any(corruption.datasets for corruption in self.corruptions) or self.between:
+            message = (
+                f"suite {self.id} has its own severities for each kind of image: see `applied`"
+            )
+            raise UsageError(message)
         for corruption in self.corruptions:
             if corruption.name == name:
                 return corruption

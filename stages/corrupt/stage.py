@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pipeline.artifact import Artifact
 from pipeline.digest import Json
@@ -14,12 +15,19 @@ from pipeline.unit import Node, Unit, UnitWriter
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pipeline.stream import Stream
+    from stages.corrupt.kernels.kernel import Image
+    from stages.corrupt.naming import Backend
     from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
 
 CORRUPTIONS = "corruptions"
 VERSION = 1
-SAMPLE_COLUMNS = ["id", "label", "patient_id", "original_filepath"]
-"""Columns of the clean split's index that a set repeats."""
+SAMPLE_COLUMNS = ("id", "label", "labels", "patient_id", "original_filepath")
+"""Columns of the clean split's index that a set repeats, where the split has them."""
+
+
+_BYTES_AT_ONCE = 8 << 20
+"""Of clean images are in memory at once, however large a shard is."""
 
 
 class Render:
@@ -28,34 +36,70 @@ class Render:
     parallel = True
 
     def __init__(
-        self, suite: SuiteManifest, corruption: CorruptionDeclaration, severity: int
+        self,
+        suite: SuiteManifest,
+        corruption: CorruptionDeclaration,
+        severity: int,
+        backend: Backend,
+        device: str,
     ) -> None:
         self._suite = suite
         self._corruption = corruption
         self._severity = severity
+        self._backend = backend
+        self._device = device
 
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
         """Render the unit's images; keep the drawn parameters as columns of the index."""
-        from stages.corrupt.rendering import render, sample_stream  # numba
+        from stages.corrupt.rendering import render_rows  # numba
 
         clean = inputs["images"]
         images = clean.array("images")
-        index = clean.index(SAMPLE_COLUMNS).slice(unit.start, unit.stop - unit.start)
+        index = clean.index(None, unit.start, unit.stop)
+        index = index.select([name for name in SAMPLE_COLUMNS if name in index.column_names])
         ids = index["id"].to_pylist()
         height, width, channels = images.shape[1:]
         channels = 3 if self._suite.gray == "replicate" else channels
         rendered = writer.array("images", "uint8", (height, width, channels))
-        seed, dataset = unit.recipe.parameters["seed"], unit.recipe.parameters["dataset"]
+        streams = [self._stream(sample, unit.recipe.parameters) for sample in ids]
         drawn = []
-        for row, (image, sample) in enumerate(
-            zip(images.rows(unit.start, unit.stop), ids, strict=True)
-        ):
-            stream = sample_stream(seed, dataset, sample, self._corruption.name, self._severity)
-            rendered[row], parameters = render(
-                image, self._corruption, self._severity, self._suite, stream
+        step = max(1, _BYTES_AT_ONCE // (height * width * channels))
+        for start in range(unit.start, unit.stop, step):
+            stop = min(start + step, unit.stop)
+            rows = slice(start - unit.start, stop - unit.start)
+            drawn += render_rows(
+                images[start:stop],
+                self._corruption,
+                self._severity,
+                self._suite,
+                streams[rows],
+                rendered[rows],
+                self._backend,
+                self._device,
             )
-            drawn.append(parameters)
         writer.table(_with_drawn(index, drawn))
+
+    def one(self, image: Image, sample: str, parameters: Mapping[str, Json]) -> Image:
+        """Return `image`, that of `sample`, exactly as the set of `parameters` holds it."""
+        from stages.corrupt.rendering import render
+
+        stream = self._stream(sample, parameters)
+        rendered, _ = render(
+            image,
+            self._corruption,
+            self._severity,
+            self._suite,
+            stream,
+            self._backend,
+            self._device,
+        )
+        return rendered
+
+    def _stream(self, sample: str, parameters: Mapping[str, Json]) -> Stream:
+        from stages.corrupt.rendering import sample_stream
+
+        seed, dataset = cast("int", parameters["seed"]), cast("str", parameters["dataset"])
+        return sample_stream(seed, dataset, sample, self._corruption.name, self._severity)
 
 
 def set_node(
@@ -64,9 +108,20 @@ def set_node(
     severity: int,
     images: Node,
     seed: int = 0,
+    backend: Backend = "native",
+    device: str = "auto",
 ) -> Node:
-    """Return one set of a clean split: ``<suite>/<dataset>/<split>/<corruption>/<severity>``."""
-    from stages.corrupt.kernels.table import KERNELS
+    """Return one set of a clean split: ``<suite>/<dataset>/<split>/<corruption>/<severity>``.
+
+    The name of a suite that another backend renders is ``<suite>@<backend>``. The `device` is
+    torch's, a resource that changes no pixel.
+
+    Raises
+    ------
+    UsageError
+        If the backend cannot render the suite.
+    """
+    from stages.corrupt.backends import identity
 
     clean = images.recipe.parameters
     parameters: dict[str, Json] = {
@@ -76,17 +131,19 @@ def set_node(
         "split": clean["split"],
         "corruption": corruption.name,
         "kernel": corruption.kernel,
-        "kernel_version": KERNELS[corruption.kernel].version,
+        "renderer": identity(backend, suite, corruption.kernel),
         "severity": severity,
         "values": corruption.severities[severity - 1].model_dump(mode="json"),
         "seed": seed,
     }
-    name = f"{suite.id}/{images.recipe.name}/{corruption.name}/{severity}"
+    rendered_by = "" if backend == "native" else f"@{backend}"
+    name = f"{suite.id}{rendered_by}/{images.recipe.name}/{corruption.name}/{severity}"
     size, channels = clean["size"], clean["channels"]
-    row_bytes = size * size * (3 if suite.gray == "replicate" else channels)
+    pixels = size * size if isinstance(size, int) else math.prod(size)
+    row_bytes = pixels * (3 if suite.gray == "replicate" else channels)
     return Node(
         Recipe(CORRUPTIONS, name, VERSION, parameters, {"images": images.recipe}),
-        Render(suite, corruption, severity),
+        Render(suite, corruption, severity, backend, device),
         rows=images.rows,
         row_bytes=row_bytes,
         slots=rows_per_shard(row_bytes, images.rows),
@@ -95,14 +152,14 @@ def set_node(
     )
 
 
-def _with_drawn(index: pa.Table, drawn: list[dict[str, int | float]]) -> pa.Table:
+def _with_drawn(index: pa.Table, drawn: list[dict[str, int | float | str]]) -> pa.Table:
     """Return `index` with one column per drawn parameter."""
     import pyarrow as pa
 
     from pipeline.tables import column
 
     for name, first in drawn[0].items():
-        kind = pa.int64() if isinstance(first, int) else pa.float64()
+        kind = {int: pa.int64(), float: pa.float64(), str: pa.string()}[type(first)]
         field = column(f"drawn_{name}", kind, "1", f"the corruption's parameter {name} as drawn")
         index = index.append_column(field, pa.array([row[name] for row in drawn], kind))
     return index

@@ -12,7 +12,16 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import (
+    ADDED,
+    Image,
+    Images,
+    Kernel,
+    Parameters,
+    Rounding,
+    Shape,
+    in_runs,
+)
 
 
 class Severity(Declared):
@@ -21,27 +30,30 @@ class Severity(Declared):
     amount: Annotated[float, Field(ge=-1.0, le=1.0)]
     """Added to the value (the largest channel); 1 is the full range of the image."""
 
-
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
-    """Return ``amount``: nothing is random."""
-    return {"amount": severity.amount}
+    rounding: Rounding = "down"
 
 
-def apply(image: Image, parameters: Parameters) -> Image:
-    """Return `image` with hue and saturation kept and the value raised by ``amount``, truncated."""
-    brighter = np.empty_like(image)
-    _look_up(image, table(float(parameters["amount"])), brighter)
-    return brighter
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
+    """Return ``amount`` and ``rounding``: nothing is random."""
+    return {"amount": severity.amount, "rounding": severity.rounding}
+
+
+def apply(images: Images, parameters: Parameters, brighter: Images) -> None:
+    """Write each image with hue and saturation kept and the value raised by ``amount``."""
+    count, height, width, channels = images.shape
+    by_largest = table(float(parameters["amount"]), ADDED[parameters["rounding"]])
+    pixels = (count * height * width, channels)
+    _look_up(images.reshape(pixels), by_largest, brighter.reshape(pixels))
 
 
 @functools.lru_cache(maxsize=16)
-def table(amount: float) -> NDArray[np.uint8]:
+def table(amount: float, added: float) -> NDArray[np.uint8]:
     """Return the new channel value, by the pixel's largest channel and the old channel value.
 
     With V the largest channel and V' = clip(V + amount), hue and saturation kept mean that every
     channel x becomes V' (1 - (V - x) / V), and V' where V is 0. The operations are those of
     `skimage.color` for the largest and the smallest channel, in the same order, so that
-    truncation falls the same way.
+    truncation falls the same way. `added` comes before it, in grey levels.
 
     Returns
     -------
@@ -52,22 +64,20 @@ def table(amount: float) -> NDArray[np.uint8]:
     possible = (levels <= value) & (value > 0.0)
     saturation = np.divide(value - levels, value, out=np.zeros((256, 256)), where=possible)
     raised = np.clip(value + amount, 0.0, 1.0)
-    new = np.clip(raised * (1.0 - saturation), 0.0, 1.0) * 255.0
+    new = np.clip(raised * (1.0 - saturation), 0.0, 1.0) * 255.0 + added
     truncated = new.astype(np.uint8)
     truncated.setflags(write=False)
     return truncated
 
 
-@compiled("void(Array(uint8, 3, 'C', True), Array(uint8, 2, 'C', True), uint8[:, :, ::1])")
-def _look_up(image: Image, by_largest: NDArray[np.uint8], brighter: Image) -> None:
-    height, width, channels = image.shape
-    for y in range(height):
-        for x in range(width):
-            largest = image[y, x, 0]
-            for c in range(1, channels):
-                largest = max(largest, image[y, x, c])
-            for c in range(channels):
-                brighter[y, x, c] = by_largest[largest, image[y, x, c]]
+@compiled("void(Array(uint8, 2, 'C', True), Array(uint8, 2, 'C', True), uint8[:, ::1])")
+def _look_up(pixels: Image, by_largest: NDArray[np.uint8], brighter: Image) -> None:
+    for i in range(pixels.shape[0]):
+        largest = pixels[i, 0]
+        for c in range(1, pixels.shape[1]):
+            largest = max(largest, pixels[i, c])
+        for c in range(pixels.shape[1]):
+            brighter[i, c] = by_largest[largest, pixels[i, c]]
 
 
-KERNEL = Kernel(name="brightness", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="brightness", severity=Severity, draw=draw, apply=in_runs(apply))

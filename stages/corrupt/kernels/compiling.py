@@ -6,6 +6,7 @@ import functools
 import os
 import tempfile
 import threading
+import types
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar, cast
@@ -15,34 +16,49 @@ import blake3
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_COMPILING = threading.Lock()
+_COMPILING = threading.RLock()
+_COMPILERS: dict[Callable[..., Any], Callable[[], Callable[..., Any]]] = {}
 
 
 def compiled(signature: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function for one numba `signature` when it is first called.
 
-    Importing a kernel stays light, since numba is loaded by the first call. The code runs without
-    the GIL. Fast-math stays off, so nothing is reordered and no multiply and add are fused: the
-    result does not depend on the processor. Input arrays are declared read-only in signatures,
+    Importing a kernel stays light, since numba is loaded by the first call. A compiled function may
+    call others, which become part of its machine code. The code runs without the GIL. Fast-math
+    stays off, so nothing is reordered and no multiply and add are fused: the result does not depend
+    on the processor. Input arrays are declared read-only in signatures,
     so that read-only and writable images run the same code.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         machine_code: Callable[P, R] | None = None
 
+        def compile_once() -> Callable[P, R]:
+            nonlocal machine_code
+            with _COMPILING:
+                # Another thread may have compiled it meanwhile.
+                if machine_code is None:
+                    machine_code = _compile(_linked(function), signature)
+            return machine_code
+
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            nonlocal machine_code
-            if machine_code is None:
-                with _COMPILING:
-                    # Another thread may have compiled it meanwhile.
-                    if machine_code is None:
-                        machine_code = _compile(function, signature)
-            return machine_code(*args, **kwargs)
+            return (machine_code or compile_once())(*args, **kwargs)
 
+        _COMPILERS[call] = compile_once
         return call
 
     return decorate
+
+
+def _linked(function: Callable[P, R]) -> Callable[P, R]:
+    """Return `function` with the compiled functions it calls in place of their Python wrappers."""
+    code = cast("types.FunctionType", function).__code__
+    names = cast("types.FunctionType", function).__globals__
+    called = [name for name in code.co_names if names.get(name) in _COMPILERS]
+    machine_code = {name: _COMPILERS[names[name]]() for name in called}
+    linked = types.FunctionType(code, names | machine_code, code.co_name)
+    return cast("Callable[P, R]", functools.update_wrapper(linked, function))
 
 
 def _compile(function: Callable[P, R], signature: str) -> Callable[P, R]:

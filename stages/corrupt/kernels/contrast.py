@@ -11,7 +11,16 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import (
+    ADDED,
+    Image,
+    Images,
+    Kernel,
+    Parameters,
+    Rounding,
+    Shape,
+    in_runs,
+)
 
 
 class Severity(Declared):
@@ -20,43 +29,56 @@ class Severity(Declared):
     factor: Annotated[float, Field(ge=0.0, le=10.0)]
     """Distances from the mean are multiplied by this."""
 
-
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
-    """Return ``factor``: nothing is random."""
-    return {"factor": severity.factor}
+    rounding: Rounding = "down"
 
 
-def apply(image: Image, parameters: Parameters) -> Image:
-    """Return (image - mean) factor + mean per channel, clipped and truncated.
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
+    """Return ``factor`` and ``rounding``: nothing is random."""
+    return {"factor": severity.factor, "rounding": severity.rounding}
+
+
+def apply(images: Images, parameters: Parameters, flattened: Images) -> None:
+    """Write (image - mean) factor + mean per channel, clipped and brought to whole grey levels.
 
     The mean of a channel is an exact integer sum and one division, so no order of summation
     matters; the rest is one table of 256 values per channel.
     """
-    height, width, channels = image.shape
-    sums = np.zeros(channels, np.int64)
-    _sum_channels(image.reshape(-1, channels), sums)
-    means = sums / (255.0 * height * width)
-    levels = np.arange(256, dtype=np.float64)[:, np.newaxis] / 255.0
-    new = np.clip((levels - means) * float(parameters["factor"]) + means, 0.0, 1.0) * 255.0
-    flattened = np.empty_like(image)
-    _look_up(image.reshape(-1, channels), new.astype(np.uint8), flattened.reshape(-1, channels))
-    return flattened
+    count, height, width, channels = images.shape
+    _flatten(
+        images.reshape(count, height, width * channels),
+        channels,
+        float(parameters["factor"]),
+        ADDED[parameters["rounding"]],
+        flattened.reshape(count, height * width, channels),
+    )
 
 
 @compiled("void(Array(uint8, 2, 'C', True), int64[::1])")
-def _sum_channels(pixels: Image, sums: NDArray[np.int64]) -> None:
-    for c in range(pixels.shape[1]):
-        total = 0
-        for i in range(pixels.shape[0]):
-            total += pixels[i, c]
-        sums[c] = total
+def _sum_channels(image: Image, sums: NDArray[np.int64]) -> None:
+    columns = np.zeros(image.shape[1], np.int32)
+    for y in range(image.shape[0]):
+        for j in range(columns.size):
+            columns[j] += np.int32(image[y, j])
+    sums[:] = 0
+    for j in range(columns.size):
+        sums[j % sums.size] += columns[j]
 
 
-@compiled("void(Array(uint8, 2, 'C', True), Array(uint8, 2, 'C', True), uint8[:, ::1])")
-def _look_up(pixels: Image, by_level: NDArray[np.uint8], new: Image) -> None:
-    for i in range(pixels.shape[0]):
-        for c in range(pixels.shape[1]):
-            new[i, c] = by_level[pixels[i, c], c]
+@compiled("void(Array(uint8, 3, 'C', True), int64, float64, float64, uint8[:, :, ::1])")
+def _flatten(images: Image, channels: int, factor: float, added: float, flattened: Images) -> None:
+    sums = np.empty(channels, np.int64)
+    new = np.empty((256, channels), np.uint8)
+    for n in range(images.shape[0]):
+        _sum_channels(images[n], sums)
+        for c in range(channels):
+            mean = sums[c] / (255.0 * flattened.shape[1])
+            for level in range(256):
+                value = (level / 255.0 - mean) * factor + mean
+                new[level, c] = np.uint8(min(max(value, 0.0), 1.0) * 255.0 + added)
+        pixels = images[n].reshape(-1)
+        for i in range(flattened.shape[1]):
+            for c in range(channels):
+                flattened[n, i, c] = new[pixels[i * channels + c], c]
 
 
-KERNEL = Kernel(name="contrast", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="contrast", severity=Severity, draw=draw, apply=in_runs(apply))

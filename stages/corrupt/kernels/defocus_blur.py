@@ -14,7 +14,7 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import exact_math, scratch
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 
 Indices: TypeAlias = NDArray[np.int64]
 
@@ -43,7 +43,7 @@ class Severity(Declared):
         return value
 
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
     """Return ``radius`` and ``alias_sigma``: nothing is random."""
     return {"radius": severity.radius, "alias_sigma": severity.alias_sigma}
 
@@ -205,4 +205,4 @@ def _mean_over_disk(
             out[j] = np.uint8(np.int32(min(max(total[j], np.float32(0.0)), np.float32(255.0))))
 
 
-KERNEL = Kernel(name="defocus_blur", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="defocus_blur", severity=Severity, draw=draw, apply=one_by_one(apply))

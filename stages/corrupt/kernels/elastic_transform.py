@@ -12,7 +12,7 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import gaussian_filter, scratch
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 from stages.corrupt.kernels.noise import draw_key, random_words
 
 _TRUNCATE = 3.0
@@ -32,7 +32,7 @@ class Severity(Declared):
     """Standard deviation of the smoothing along each axis, as a share of the image's side."""
 
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
     """Return the parameters of `severity` and the ``noise_key`` of the displacements."""
     return {
         "strength": severity.strength,
@@ -133,4 +133,4 @@ def _sample(
                 displaced[y, x, c] = np.uint8(np.int32(value))
 
 
-KERNEL = Kernel(name="elastic_transform", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="elastic_transform", severity=Severity, draw=draw, apply=one_by_one(apply))

@@ -12,7 +12,7 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import gaussian_filter, scratch
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 
 
 class Severity(Declared):
@@ -22,7 +22,7 @@ class Severity(Declared):
     """Pixels; standard deviation. Weights end at 4 sigma."""
 
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
     """Return ``sigma``: nothing is random."""
     return {"sigma": severity.sigma}
 
@@ -56,4 +56,4 @@ def _truncate(values: NDArray[np.float32], levels: Image) -> None:
         levels[i] = np.uint8(np.int32(min(values[i] + guard, np.float32(255.0))))
 
 
-KERNEL = Kernel(name="gaussian_blur", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="gaussian_blur", severity=Severity, draw=draw, apply=one_by_one(apply))

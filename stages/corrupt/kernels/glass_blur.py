@@ -12,14 +12,14 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import gaussian_filter
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 from stages.corrupt.kernels.noise import draw_key, random_words
 
 
 class Severity(Declared):
     """Parameters of one severity."""
 
-    sigma: Annotated[float, Field(ge=0.1, le=10.0)]
+    sigma: Annotated[float, Field(ge=0.01, le=10.0)]
     """Pixels; standard deviation of both blurs."""
 
     max_delta: Annotated[int, Field(ge=1, le=10)]
@@ -29,7 +29,7 @@ class Severity(Declared):
     """Times that every pixel is visited."""
 
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
     """Return the parameters of `severity` and the ``noise_key`` of the moves."""
     return {
         "sigma": severity.sigma,
@@ -157,4 +157,4 @@ def _truncate(values: NDArray[np.float64], levels: Image) -> None:
         levels[i] = np.uint8(np.int32(min(max(values[i], 0.0), 1.0) * 255.0))
 
 
-KERNEL = Kernel(name="glass_blur", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="glass_blur", severity=Severity, draw=draw, apply=one_by_one(apply))

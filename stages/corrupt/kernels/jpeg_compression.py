@@ -19,7 +19,7 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import scratch
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 
 _LANES = 32
 """Blocks that are transformed together, one to a vector lane."""
@@ -51,7 +51,7 @@ class Severity(Declared):
     """Quality of the JPEG file, on libjpeg's scale."""
 
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
     """Return ``quality``: nothing is random."""
     return {"quality": severity.quality}
 
@@ -315,4 +315,4 @@ def _to_colours(luma: Image, chroma: Image, image: Image) -> None:
             out[x, 2] = blue[x]
 
 
-KERNEL = Kernel(name="jpeg_compression", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="jpeg_compression", severity=Severity, draw=draw, apply=one_by_one(apply))

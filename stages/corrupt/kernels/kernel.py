@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeAlias, TypeVar
+from types import MappingProxyType
+from typing import Generic, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,11 +16,20 @@ from pipeline.stream import Stream
 Image: TypeAlias = NDArray[np.uint8]
 """C-contiguous uint8 array of shape (H, W, C), C = 1 or 3."""
 
+Images: TypeAlias = NDArray[np.uint8]
+"""C-contiguous uint8 array of shape (N, H, W, C), C = 1 or 3."""
+
 Shape: TypeAlias = tuple[int, int, int]
 """(H, W, C) of an image."""
 
-Parameters: TypeAlias = Mapping[str, int | float]
-"""Everything `apply` needs besides the image: plain numbers, stored as Parquet columns."""
+Parameters: TypeAlias = Mapping[str, int | float | str]
+"""Everything `apply` needs besides the image: numbers and words, stored as Parquet columns."""
+
+Rounding: TypeAlias = Literal["down", "nearest"]
+"""How a result becomes a whole grey level: cut off, as the published scripts do, or rounded."""
+
+ADDED: Mapping[str | int | float, float] = MappingProxyType({"down": 0.0, "nearest": 0.5})
+"""What is added before the fraction is cut off, by `Rounding`."""
 
 S = TypeVar("S", bound=Declared)
 
@@ -31,7 +41,7 @@ SMALLEST_SIDE = 28
 class Kernel(Generic[S]):
     """One corruption as two pure parts: `draw` (all the randomness) and `apply` (all the pixels).
 
-    ``apply(image, draw(stream, severity, image.shape))`` is the corrupted image.
+    ``apply_one(image, draw(stream, severity, image.shape))`` is the corrupted image.
     """
 
     name: str
@@ -40,14 +50,51 @@ class Kernel(Generic[S]):
     severity: type[S]
     """The parameters of one severity, with their ranges."""
 
-    draw: Callable[[Stream, S, Shape], dict[str, int | float]]
+    draw: Callable[[Stream, S, Shape], dict[str, int | float | str]]
     """Return the numbers of one image; a noise field is one integer key of at most 63 bits."""
 
-    apply: Callable[[Image, Parameters], Image]
-    """Return a new image of the same shape; the input is never written."""
+    apply: Callable[[Images, Sequence[Parameters], Images], None]
+    """Write each of N images, under its own parameters, to its place in the last argument.
+
+    Several images at a time, so that threads seldom wait for the interpreter. No image depends on
+    its neighbours, and the input is never written.
+    """
 
     smallest_side: int = SMALLEST_SIDE
     """Smallest height and width in pixels."""
 
     version: int = 1
     """Raised by hand when the bytes of any output change."""
+
+    def apply_one(self, image: Image, parameters: Parameters) -> Image:
+        """Return `image` under `parameters`, as a new array."""
+        corrupted = np.empty_like(image)
+        self.apply(image[np.newaxis], [parameters], corrupted[np.newaxis])
+        return corrupted
+
+
+def one_by_one(
+    apply: Callable[[Image, Parameters], Image],
+) -> Callable[[Images, Sequence[Parameters], Images], None]:
+    """Return the `Kernel.apply` of a function that returns one corrupted image."""
+
+    def apply_each(images: Images, parameters: Sequence[Parameters], corrupted: Images) -> None:
+        for row, (image, numbers) in enumerate(zip(images, parameters, strict=True)):
+            corrupted[row] = apply(image, numbers)
+
+    return apply_each
+
+
+def in_runs(
+    apply: Callable[[Images, Parameters, Images], None],
+) -> Callable[[Images, Sequence[Parameters], Images], None]:
+    """Return the `Kernel.apply` of a function for several images under the same parameters."""
+
+    def apply_runs(images: Images, parameters: Sequence[Parameters], corrupted: Images) -> None:
+        start = 0
+        for stop in range(1, len(parameters) + 1):
+            if stop == len(parameters) or parameters[stop] != parameters[start]:
+                apply(images[start:stop], parameters[start], corrupted[start:stop])
+                start = stop
+
+    return apply_runs

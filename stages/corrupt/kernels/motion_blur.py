@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,15 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import exact_math, scratch
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import (
+    ADDED,
+    Image,
+    Images,
+    Kernel,
+    Parameters,
+    Rounding,
+    Shape,
+)
 
 _LARGEST_ANGLE = 45.0
 _UNROLL = 4
@@ -29,49 +38,57 @@ class Severity(Declared):
     sigma: Annotated[float, Field(ge=0.1, le=200.0)]
     """Pixels; standard deviation of the half Gaussian of weights along the path."""
 
+    end: Literal["at edge", "full length"] = "at edge"
+    """As in `imagecorruptions` the path stops at the first shift that leaves the image, which \
+darkens small images since the weights stay as they are; or, as in ImageMagick, it has its full \
+length over replicated edges."""
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
-    """Return ``radius``, ``sigma`` and an ``angle`` in degrees, uniform in [-45, 45)."""
+    rounding: Rounding = "down"
+
+
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
+    """Return the parameters of `severity` and an ``angle`` in degrees, uniform in [-45, 45)."""
     turn = float(stream.child("angle").uniform(1)[0])
-    angle = -_LARGEST_ANGLE + 2.0 * _LARGEST_ANGLE * turn
-    return {"radius": severity.radius, "sigma": severity.sigma, "angle": angle}
+    return {
+        "radius": severity.radius,
+        "sigma": severity.sigma,
+        "end": severity.end,
+        "rounding": severity.rounding,
+        "angle": -_LARGEST_ANGLE + 2.0 * _LARGEST_ANGLE * turn,
+    }
 
 
-def apply(image: Image, parameters: Parameters) -> Image:
-    """Return `image` blurred along the ``angle`` of `parameters`.
-
-    As in `imagecorruptions`: the path stops at the first shift that leaves the image and the
-    weights are not renormalised then (small images darken), and the sum is truncated.
-    """
-    height, width, channels = image.shape
-    radius, angle = int(parameters["radius"]), float(parameters["angle"])
-    rows, columns = path(2 * radius + 1, angle)
-    outside = np.flatnonzero((np.abs(rows) >= height) | (np.abs(columns) >= width))
-    length = int(outside[0]) if outside.size else rows.size
+def apply(images: Images, parameters: Sequence[Parameters], blurred: Images) -> None:
+    """Write each image blurred along its ``angle``."""
+    _, height, width, channels = images.shape
+    lengths = [2 * int(entry["radius"]) + 1 for entry in parameters]
+    turns = np.empty((len(images), 2))
     # The list of copies is filled up with copies of weight 0, which add exactly nothing.
-    copies = np.zeros((2, -(-length // _UNROLL) * _UNROLL), np.int64)
-    weights = np.zeros(copies.shape[1], np.float32)
-    copies[:, :length] = rows[:length], columns[:length]
-    weights[:length] = path_weights(2 * radius + 1, float(parameters["sigma"]))[:length]
-    margins = np.maximum(0, (copies.max(axis=1), -copies.min(axis=1)))
-    rows_around, columns_around = (int(margin) for margin in margins.sum(axis=0))
-    padded = scratch.floats((height + rows_around, (width + columns_around) * channels))
-    blurred = np.empty_like(image)
-    _sum_copies(image, copies, weights, margins[0], padded, blurred)
-    return blurred
+    weights = np.zeros((len(images), -(-max(lengths) // _UNROLL) * _UNROLL), np.float32)
+    for row, (entry, length) in enumerate(zip(parameters, lengths, strict=True)):
+        turns[row] = exact_math.sin_cos_degrees(float(entry["angle"]))
+        weights[row, :length] = path_weights(length, float(entry["sigma"]))
+    _blur_all(
+        images,
+        turns,
+        weights,
+        np.array([entry["end"] == "at edge" for entry in parameters]),
+        np.array([ADDED[entry["rounding"]] for entry in parameters], np.float32),
+        scratch.floats(((height + max(lengths)) * (width + max(lengths)) * channels,)),
+        blurred,
+    )
 
 
-def path(length: int, angle: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the shifts (rows, columns) in pixels of the `length` copies along `angle` degrees.
+@compiled("void(float64, float64, int64[:, ::1])")
+def fill_path(sine: float, cosine: float, copies: NDArray[np.int64]) -> None:
+    """Fill `copies`, of shape (2, length), with the shifts (rows, columns) in pixels of a path.
 
     Copy i is shifted by -ceil(i sin(angle) - 1/2) rows and -ceil(i cos(angle) - 1/2) columns
     (`imagecorruptions`, `_motion_blur`).
     """
-    sine, cosine = exact_math.sin_cos_degrees(angle)
-    steps = np.arange(length, dtype=np.float64)
-    rows = -np.ceil(steps * sine - 0.5)
-    columns = -np.ceil(steps * cosine - 0.5)
-    return rows.astype(np.int64), columns.astype(np.int64)
+    for i in range(copies.shape[1]):
+        copies[0, i] = -np.int64(np.ceil(i * sine - 0.5))
+        copies[1, i] = -np.int64(np.ceil(i * cosine - 0.5))
 
 
 @functools.lru_cache(maxsize=64)
@@ -87,19 +104,42 @@ def path_weights(length: int, sigma: float) -> NDArray[np.float32]:
 
 
 @compiled(
-    "void(Array(uint8, 3, 'C', True), Array(int64, 2, 'C', True), Array(float32, 1, 'C', True),"
-    " Array(int64, 1, 'C', True), float32[:, ::1], uint8[:, :, ::1])"
+    "void(Array(uint8, 4, 'C', True), Array(float64, 2, 'C', True), Array(float32, 2, 'C', True),"
+    " Array(boolean, 1, 'C', True), Array(float32, 1, 'C', True), float32[::1],"
+    " uint8[:, :, :, ::1])"
 )
-def _sum_copies(
-    image: Image,
-    copies: NDArray[np.int64],
+def _blur_all(
+    images: Images,
+    turns: NDArray[np.float64],
     weights: NDArray[np.float32],
-    margins: NDArray[np.int64],
-    padded: NDArray[np.float32],
-    blurred: Image,
+    stops: NDArray[np.bool_],
+    added: NDArray[np.float32],
+    memory: NDArray[np.float32],
+    blurred: Images,
 ) -> None:
+    _, height, width, channels = images.shape
+    copies = np.empty((2, weights.shape[1]), np.int64)
+    kept = np.empty(weights.shape[1], np.float32)
+    for n in range(images.shape[0]):
+        fill_path(turns[n, 0], turns[n, 1], copies)
+        kept[:] = weights[n]
+        for k in range(kept.size):
+            outside = abs(copies[0, k]) >= height or abs(copies[1, k]) >= width
+            if kept[k] == 0 or (stops[n] and outside):
+                copies[:, k:] = 0
+                kept[k:] = 0
+                break
+        up, down = max(0, copies[0].max()), max(0, -copies[0].min())
+        left, right = max(0, copies[1].max()), max(0, -copies[1].min())
+        shape = (height + up + down, (width + left + right) * channels)
+        padded = memory[: shape[0] * shape[1]].reshape(shape)
+        _replicate_edges(images[n], up, left, padded)
+        _sum_copies(padded, copies, kept, up, left, added[n], blurred[n])
+
+
+@compiled("void(Array(uint8, 3, 'C', True), int64, int64, float32[:, ::1])")
+def _replicate_edges(image: Image, up: int, left: int, padded: NDArray[np.float32]) -> None:
     height, width, channels = image.shape
-    up, left = margins
     for y in range(padded.shape[0]):
         source = image[min(max(y - up, 0), height - 1)]
         row = padded[y]
@@ -107,11 +147,29 @@ def _sum_copies(
             column = min(max(x - left, 0), width - 1)
             for c in range(channels):
                 row[x * channels + c] = np.float32(source[column, c])
+
+
+@compiled(
+    "void(Array(float32, 2, 'C', True), Array(int64, 2, 'C', True), Array(float32, 1, 'C', True),"
+    " int64, int64, float32, uint8[:, :, ::1])"
+)
+def _sum_copies(
+    padded: NDArray[np.float32],
+    copies: NDArray[np.int64],
+    weights: NDArray[np.float32],
+    up: int,
+    left: int,
+    added: float,
+    blurred: Image,
+) -> None:
+    height, width, channels = blurred.shape
     size = width * channels
     total = np.empty(size, np.float32)
     for y in range(height):
         total[:] = np.float32(0.0)
         for k in range(0, weights.size, 4):
+            if weights[k] == 0:
+                break
             w0, w1, w2, w3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
             s0 = padded[y + up - copies[0, k]][(left - copies[1, k]) * channels :]
             s1 = padded[y + up - copies[0, k + 1]][(left - copies[1, k + 1]) * channels :]
@@ -122,7 +180,7 @@ def _sum_copies(
         out = blurred[y].reshape(-1)
         for j in range(size):
             value = min(max(total[j], np.float32(0.0)), np.float32(255.0))
-            out[j] = np.uint8(np.int32(value))
+            out[j] = np.uint8(np.int32(value + added))
 
 
 KERNEL = Kernel(name="motion_blur", severity=Severity, draw=draw, apply=apply)

@@ -33,7 +33,7 @@ def random_words(key: int, count: int) -> NDArray[np.uint32]:
     They lie in the thread's scratch memory, which the next call in the same thread overwrites.
     """
     words = scratch.words(-(-count // _CHUNK) * _CHUNK)
-    _philox(key & 0xFFFFFFFF, key >> 32, words)
+    _fill_all(key, words)
     return words[:count]
 
 
@@ -46,12 +46,13 @@ def standard_normal(key: int, shape: Shape) -> NDArray[np.float32]:
     thread's scratch memory, which the next call in the same thread overwrites.
     """
     field = scratch.floats(shape)
-    _quantiles_of(random_words(key, field.size), _quantiles(), field.reshape(-1))
+    fill_normals(random_words(key, field.size), normal_quantiles(), field.reshape(-1))
     return field
 
 
 @functools.lru_cache(maxsize=1)
-def _quantiles() -> NDArray[np.float32]:
+def normal_quantiles() -> NDArray[np.float32]:
+    """Return the table of `make_normal_quantiles`; read-only."""
     table: NDArray[np.float32] = np.load(
         Path(__file__).with_name("normal_quantiles.npy"), allow_pickle=False
     )
@@ -59,37 +60,46 @@ def _quantiles() -> NDArray[np.float32]:
     return table
 
 
-@compiled("void(uint32, uint32, uint32[::1])")
-def _philox(key_low: int, key_high: int, words: NDArray[np.uint32]) -> None:
+@compiled("void(uint64, int64, uint32[::1])")
+def fill_words(key: int, chunk: int, words: NDArray[np.uint32]) -> None:
+    """Fill the 1024 `words` of `chunk` of `key`: see `random_words`. For compiled callers."""
     low_half = np.uint64(0xFFFFFFFF)
+    for block in range(256):
+        c0 = np.uint32(chunk * 256 + block)
+        c1 = np.uint32(0)
+        c2 = np.uint32(0)
+        c3 = np.uint32(0)
+        k0 = np.uint32(key & low_half)
+        k1 = np.uint32(key >> np.uint64(32))
+        for _ in range(10):
+            p0 = np.uint64(0xD2511F53) * np.uint64(c0)
+            p1 = np.uint64(0xCD9E8D57) * np.uint64(c2)
+            c0 = np.uint32(p1 >> np.uint64(32)) ^ c1 ^ k0
+            c2 = np.uint32(p0 >> np.uint64(32)) ^ c3 ^ k1
+            c1 = np.uint32(p1 & low_half)
+            c3 = np.uint32(p0 & low_half)
+            k0 = np.uint32(k0 + np.uint32(0x9E3779B9))
+            k1 = np.uint32(k1 + np.uint32(0xBB67AE85))
+        words[block] = c0
+        words[block + 256] = c1
+        words[block + 512] = c2
+        words[block + 768] = c3
+
+
+@compiled("void(uint64, uint32[::1])")
+def _fill_all(key: int, words: NDArray[np.uint32]) -> None:
     for chunk in range(words.size // 1024):
-        out = words[chunk * 1024 : (chunk + 1) * 1024]
-        for block in range(256):
-            c0 = np.uint32(chunk * 256 + block)
-            c1 = np.uint32(0)
-            c2 = np.uint32(0)
-            c3 = np.uint32(0)
-            k0 = np.uint32(key_low)
-            k1 = np.uint32(key_high)
-            for _ in range(10):
-                p0 = np.uint64(0xD2511F53) * np.uint64(c0)
-                p1 = np.uint64(0xCD9E8D57) * np.uint64(c2)
-                c0 = np.uint32(p1 >> np.uint64(32)) ^ c1 ^ k0
-                c2 = np.uint32(p0 >> np.uint64(32)) ^ c3 ^ k1
-                c1 = np.uint32(p1 & low_half)
-                c3 = np.uint32(p0 & low_half)
-                k0 = np.uint32(k0 + np.uint32(0x9E3779B9))
-                k1 = np.uint32(k1 + np.uint32(0xBB67AE85))
-            out[block] = c0
-            out[block + 256] = c1
-            out[block + 512] = c2
-            out[block + 768] = c3
+        fill_words(key, chunk, words[chunk * 1024 : (chunk + 1) * 1024])
 
 
 @compiled("void(Array(uint32, 1, 'C', True), Array(float32, 1, 'C', True), float32[::1])")
-def _quantiles_of(
+def fill_normals(
     words: NDArray[np.uint32], table: NDArray[np.float32], field: NDArray[np.float32]
 ) -> None:
+    """Fill `field` with the normal numbers of `words`: see `standard_normal`. For compiled callers.
+
+    `table` is `normal_quantiles`.
+    """
     tails, lows, highs = (
         np.empty(1024, np.float32),
         np.empty(1024, np.float32),

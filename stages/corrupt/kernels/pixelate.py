@@ -1,9 +1,9 @@
-"""Pixelate: shrink by box averaging, enlarge by the nearest pixel."""
+"""Pixelate: shrink by box averaging, enlarge by repeating pixels."""
 
 from __future__ import annotations
 
 import functools
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import Image, Images, Kernel, Parameters, Shape, in_runs
 
 _WEIGHT_BITS = 22
 """Fraction bits of the averaging weights, as in Pillow."""
@@ -24,26 +24,30 @@ class Severity(Declared):
     scale: Annotated[float, Field(ge=0.04, le=1.0)]
     """Size of the shrunk image as a fraction of the original."""
 
+    enlarging: Literal["nearest", "box"] = "nearest"
+    """Pillow's filter for the way back: `imagecorruptions` has the nearest pixel, the ImageNet-C \
+script the box, which shows another pixel where float rounding decides."""
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
-    """Return ``scale``: nothing is random."""
-    return {"scale": severity.scale}
+
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
+    """Return ``scale`` and ``enlarging``: nothing is random."""
+    return {"scale": severity.scale, "enlarging": severity.enlarging}
 
 
-def apply(image: Image, parameters: Parameters) -> Image:
-    """Return `image` shrunk to ``int(side * scale)`` and enlarged again.
+def apply(images: Images, parameters: Parameters, blocky: Images) -> None:
+    """Write each image shrunk to ``int(side * scale)`` and enlarged again.
 
-    The bytes are those of Pillow's ``resize(…, BOX)`` and ``resize(…, NEAREST)``, except that
+    The bytes are those of Pillow's ``resize``, except that
     Pillow 13 averages rows before columns in images much taller than wide, where intermediate
     rounding then differs by 1 grey level. Older versions and this kernel never do.
     """
     scale = float(parameters["scale"])
-    height, width, _ = image.shape
-    blocky = np.empty_like(image)
-    rows, columns = _boxes(height, int(height * scale)), _boxes(width, int(width * scale))
-    to_rows, to_columns = _nearest(height, int(height * scale)), _nearest(width, int(width * scale))
-    _shrink_and_enlarge(image, rows, columns, to_rows, to_columns, blocky)
-    return blocky
+    _, height, width, _ = images.shape
+    few_rows, few_columns = int(height * scale), int(width * scale)
+    shown = _nearest if parameters["enlarging"] == "nearest" else _box
+    rows, columns = _boxes(height, few_rows), _boxes(width, few_columns)
+    to_rows, to_columns = shown(height, few_rows), shown(width, few_columns)
+    _shrink_and_enlarge_all(images, rows, columns, to_rows, to_columns, blocky)
 
 
 @functools.lru_cache(maxsize=64)
@@ -84,6 +88,18 @@ def _nearest(side: int, small: int) -> NDArray[np.int64]:
         position += step
     nearest.setflags(write=False)
     return nearest
+
+
+@functools.lru_cache(maxsize=64)
+def _box(side: int, small: int) -> NDArray[np.int64]:
+    """Return which of `small` pixels each pixel of an axis of `side` shows under the box filter.
+
+    A box of one pixel around ``(x + 1/2) small / side`` holds the centre of exactly one.
+    """
+    scale = small / side
+    shown = np.array([int((x + 0.5) * scale) for x in range(side)], np.int64)
+    shown.setflags(write=False)
+    return shown
 
 
 @compiled(
@@ -139,4 +155,20 @@ def _shrink_and_enlarge(  # noqa: C901  # one loop nest: calls would cost more t
                 blocky[y, x, c] = np.uint8(sums[source + c])
 
 
-KERNEL = Kernel(name="pixelate", severity=Severity, draw=draw, apply=apply)
+@compiled(
+    "void(Array(uint8, 4, 'C', True), Array(int64, 2, 'C', True), Array(int64, 2, 'C', True),"
+    " Array(int64, 1, 'C', True), Array(int64, 1, 'C', True), uint8[:, :, :, ::1])"
+)
+def _shrink_and_enlarge_all(
+    images: Images,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    to_rows: NDArray[np.int64],
+    to_columns: NDArray[np.int64],
+    blocky: Images,
+) -> None:
+    for n in range(images.shape[0]):
+        _shrink_and_enlarge(images[n], rows, columns, to_rows, to_columns, blocky[n])
+
+
+KERNEL = Kernel(name="pixelate", severity=Severity, draw=draw, apply=in_runs(apply))

@@ -11,7 +11,7 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 
 _LEVELS = np.arange(256, dtype=np.float64) / 255.0
 _LEVELS.setflags(write=False)
@@ -27,7 +27,7 @@ class Severity(Declared):
     """Then this is added to it; 1 is full saturation."""
 
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
     """Return ``factor`` and ``amount``: nothing is random."""
     return {"factor": severity.factor, "amount": severity.amount}
 
@@ -92,4 +92,4 @@ def _saturate(
             saturated[y, x, 2] = np.uint8(np.int32(blue[x]))
 
 
-KERNEL = Kernel(name="saturate", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="saturate", severity=Severity, draw=draw, apply=one_by_one(apply))

@@ -14,7 +14,7 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
 from stages.corrupt.kernels.exact_math import exp
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 from stages.corrupt.kernels.noise import draw_key, random_words
 
 
@@ -25,7 +25,7 @@ class Severity(Declared):
     """Expected number of photons of a white value; fewer photons are more noise."""
 
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
     """Return ``photons`` and the ``noise_key`` of the counts."""
     return {"photons": severity.photons, "noise_key": draw_key(stream)}
 
@@ -143,4 +143,4 @@ def _look_up(counts: NDArray[np.uint16], levels: NDArray[np.uint8], noisy: Image
         noisy[i] = levels[counts[i]]
 
 
-KERNEL = Kernel(name="shot_noise", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="shot_noise", severity=Severity, draw=draw, apply=one_by_one(apply))

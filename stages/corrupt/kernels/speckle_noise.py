@@ -11,7 +11,7 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 from stages.corrupt.kernels.noise import draw_key, standard_normal
 
 
@@ -22,7 +22,7 @@ class Severity(Declared):
     """Standard deviation of the factor; the noise of a white pixel has this share of white."""
 
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
     """Return ``sigma`` and the ``noise_key`` of the field."""
     return {"sigma": severity.sigma, "noise_key": draw_key(stream)}
 
@@ -58,4 +58,4 @@ def _scale(image: Image, field: NDArray[np.float32], sigma: float, noisy: Image)
         noisy[i] = np.uint8(np.int32(value))
 
 
-KERNEL = Kernel(name="speckle_noise", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="speckle_noise", severity=Severity, draw=draw, apply=one_by_one(apply))

@@ -7,11 +7,20 @@ from types import MappingProxyType
 from typing import Any
 
 from stages.corrupt.kernels import (
+    black_corner,
     brightness,
+    bubble,
+    characters,
     contrast,
     defocus_blur,
     elastic_transform,
+    enhance_brightness,
+    enhance_contrast,
+    fog,
+    frost,
+    gamma,
     gaussian_blur,
+    gaussian_blur_by_size,
     gaussian_noise,
     glass_blur,
     impulse_noise,
@@ -20,7 +29,10 @@ from stages.corrupt.kernels import (
     pixelate,
     saturate,
     shot_noise,
+    snow,
+    spatter,
     speckle_noise,
+    stain_deposit,
     zoom_blur,
 )
 from stages.corrupt.kernels.kernel import Kernel
@@ -41,6 +53,18 @@ _ALL: tuple[Kernel[Any], ...] = (
     elastic_transform.KERNEL,
     jpeg_compression.KERNEL,
     saturate.KERNEL,
+    fog.KERNEL,
+    frost.KERNEL,
+    snow.KERNEL,
+    spatter.KERNEL,
+    stain_deposit.KERNEL,
+    gaussian_blur_by_size.KERNEL,
+    gamma.KERNEL,
+    enhance_contrast.KERNEL,
+    enhance_brightness.KERNEL,
+    characters.KERNEL,
+    bubble.KERNEL,
+    black_corner.KERNEL,
 )
 
 KERNELS: Mapping[str, Kernel[Any]] = MappingProxyType({kernel.name: kernel for kernel in _ALL})

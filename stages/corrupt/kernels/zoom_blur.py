@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Annotated, TypeAlias
+from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +14,19 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import scratch
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape
+from stages.corrupt.kernels.kernel import (
+    ADDED,
+    Images,
+    Kernel,
+    Parameters,
+    Rounding,
+    Shape,
+    in_runs,
+)
 
 Indices: TypeAlias = NDArray[np.int64]
 Weights: TypeAlias = NDArray[np.float32]
+Crop: TypeAlias = Literal["corner", "trimmed", "centred"]
 
 
 class Severity(Declared):
@@ -29,38 +38,51 @@ class Severity(Declared):
     count: Annotated[int, Field(ge=1, le=64)]
     """Number of enlargements, the first (1) included."""
 
+    crop: Crop = "corner"
+    """How an enlargement is cut to the size of the image: see `positions`."""
 
-def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float]:
-    """Return ``step`` and ``count``: nothing is random."""
-    return {"step": severity.step, "count": severity.count}
+    rounding: Rounding = "down"
 
 
-def apply(image: Image, parameters: Parameters) -> Image:
-    """Return (image + the sum of its enlargements) / (count + 1), truncated.
+def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | float | str]:
+    """Return the parameters of `severity`: nothing is random."""
+    return {
+        "step": severity.step,
+        "count": severity.count,
+        "crop": severity.crop,
+        "rounding": severity.rounding,
+    }
 
-    Each enlargement is bilinear, of the centre of the image. As in `imagecorruptions` it is cut
-    at its top left corner to the size of the image, which moves the content by up to half a pixel.
-    """
-    height, width, channels = image.shape
-    step, count = float(parameters["step"]), int(parameters["count"])
-    rows, row_parts = positions(height, step, count)
-    _, column_parts = positions(width, step, count)
-    runs, run_counts = _runs(width, step, count)
-    blurred = np.empty_like(image)
-    value_parts = np.repeat(column_parts, channels, axis=1)
+
+def apply(images: Images, parameters: Parameters, blurred: Images) -> None:
+    """Write (image + the sum of its bilinear enlargements) / (count + 1) for each image."""
+    _, height, width, channels = images.shape
+    enlargements = (float(parameters["step"]), int(parameters["count"]), parameters["crop"])
+    rows, row_parts = positions(height, *enlargements)
+    runs, run_counts = _runs(width, *enlargements)
+    value_parts = _value_parts(width, *enlargements, channels)
     padded = scratch.floats((height + 2, (width + 2) * channels))
-    _mean_of_zooms(image, rows, row_parts, runs, run_counts, value_parts, padded, blurred)
-    return blurred
+    added = ADDED[parameters["rounding"]]
+    _mean_of_zooms(images, rows, row_parts, runs, run_counts, value_parts, added, padded, blurred)
 
 
 @functools.lru_cache(maxsize=64)
-def positions(side: int, step: float, count: int) -> tuple[Indices, Weights]:
+def positions(side: int, step: float, count: int, crop: Crop) -> tuple[Indices, Weights]:
     """Return where each enlargement samples an axis of `side` pixels.
 
-    Sample x of enlargement f lies at pixel ``first[f, x] + part[f, x]``, by the rule of
-    `scipy.ndimage.zoom(order=1)` on the central ``ceil(side / factor)`` pixels. A position that
-    rounding pushes past the last of these reads 0 there, and so it does here: it is put at `side`,
-    where the caller's padding begins.
+    Sample x of enlargement f lies at pixel ``first[f, x] + part[f, x]``, by `crop`:
+
+    corner
+        As in `imagecorruptions`: the central ``ceil(side / factor)`` pixels enlarged by
+        `scipy.ndimage.zoom(order=1)`, of which the first `side` are taken. This moves the content
+        by up to half a pixel.
+    trimmed
+        As in the ImageNet-C script: the same, of which the middle `side` are taken.
+    centred
+        (x - centre) / factor + centre: nothing moves.
+
+    A position that rounding pushes past the last of the central pixels reads 0 in `scipy`, and so
+    it does here: it is put at `side`, where the caller's padding begins.
 
     Returns
     -------
@@ -73,10 +95,7 @@ def positions(side: int, step: float, count: int) -> tuple[Indices, Weights]:
     for f in range(count):
         # numpy.arange(1, stop, step), which made the published factors, counts in this delta.
         factor = 1.0 + f * ((1.0 + step) - 1.0)
-        cropped = math.ceil(side / factor)
-        top = (side - cropped) // 2
-        zoomed = round(cropped * factor)
-        at = np.arange(side, dtype=np.float64) * ((cropped - 1) / (zoomed - 1))
+        top, cropped, at = _enlarged(side, factor, crop)
         whole = np.floor(at)
         outside = at > cropped - 1
         first[f] = np.where(outside, side, whole.astype(np.int64) + top)
@@ -86,8 +105,28 @@ def positions(side: int, step: float, count: int) -> tuple[Indices, Weights]:
     return first, part
 
 
+def _enlarged(side: int, factor: float, crop: Crop) -> tuple[int, int, NDArray[np.float64]]:
+    """Return the first and the number of the central pixels, and positions among them."""
+    x = np.arange(side, dtype=np.float64)
+    if crop == "centred":
+        centre = (side - 1) / 2
+        return 0, side, (x - centre) / factor + centre
+    cropped = math.ceil(side / factor)
+    zoomed = round(cropped * factor)
+    trimmed = (zoomed - side) // 2 if crop == "trimmed" else 0
+    return (side - cropped) // 2, cropped, (x + trimmed) * ((cropped - 1) / (zoomed - 1))
+
+
 @functools.lru_cache(maxsize=64)
-def _runs(side: int, step: float, count: int) -> tuple[Indices, Indices]:
+def _value_parts(side: int, step: float, count: int, crop: Crop, channels: int) -> Weights:
+    """Return the fractions of `positions` for each channel value of a row."""
+    parts = np.repeat(positions(side, step, count, crop)[1], channels, axis=1)
+    parts.setflags(write=False)
+    return parts
+
+
+@functools.lru_cache(maxsize=64)
+def _runs(side: int, step: float, count: int, crop: Crop) -> tuple[Indices, Indices]:
     """Return the stretches of an axis over which sample and source advance together.
 
     Returns
@@ -97,7 +136,7 @@ def _runs(side: int, step: float, count: int) -> tuple[Indices, Indices]:
     counts : (count,) int64
         Runs of each enlargement.
     """
-    first, _ = positions(side, step, count)
+    first, _ = positions(side, step, count, crop)
     starts = [np.flatnonzero(np.diff(row, prepend=-2) != 1) for row in first]
     runs = np.zeros((count, max(start.size for start in starts), 3), np.int64)
     for f, start in enumerate(starts):
@@ -109,51 +148,53 @@ def _runs(side: int, step: float, count: int) -> tuple[Indices, Indices]:
 
 
 @compiled(
-    "void(Array(uint8, 3, 'C', True), Array(int64, 2, 'C', True), Array(float32, 2, 'C', True),"
+    "void(Array(uint8, 4, 'C', True), Array(int64, 2, 'C', True), Array(float32, 2, 'C', True),"
     " Array(int64, 3, 'C', True), Array(int64, 1, 'C', True), Array(float32, 2, 'C', True),"
-    " float32[:, ::1], uint8[:, :, ::1])"
+    " float32, float32[:, ::1], uint8[:, :, :, ::1])"
 )
-def _mean_of_zooms(
-    image: Image,
+def _mean_of_zooms(  # noqa: C901  # one loop nest: rows stay in the cache
+    images: Images,
     rows: Indices,
     row_parts: Weights,
     runs: Indices,
     run_counts: Indices,
     value_parts: Weights,
+    added: float,
     padded: NDArray[np.float32],
-    blurred: Image,
+    blurred: Images,
 ) -> None:
-    height, width, channels = image.shape
+    _, height, width, channels = images.shape
     size = width * channels
     # Two rows and columns of zeros follow the image (see `positions`).
     padded[height:] = np.float32(0.0)
     padded[:, size:] = np.float32(0.0)
-    for y in range(height):
-        values = image[y].reshape(-1)
-        row = padded[y]
-        for j in range(size):
-            row[j] = np.float32(values[j])
     total = np.empty(size, np.float32)
     between = np.empty(size + 2 * channels, np.float32)
     divisor = np.float32(rows.shape[0] + 1)
-    for y in range(height):
-        own = padded[y]
-        for j in range(size):
-            total[j] = own[j] + own[j]  # the image and its first enlargement, 1
-        for f in range(1, rows.shape[0]):
-            upper, lower = padded[rows[f, y]], padded[rows[f, y] + 1]
-            part = row_parts[f, y]
-            for j in range(between.size):
-                between[j] = upper[j] + part * (lower[j] - upper[j])
-            for r in range(run_counts[f]):
-                start, source = runs[f, r, 0] * channels, runs[f, r, 1] * channels
-                left, right = between[source:], between[source + channels :]
-                parts, out = value_parts[f, start:], total[start:]
-                for j in range(runs[f, r, 2] * channels):
-                    out[j] += left[j] + parts[j] * (right[j] - left[j])
-        values_out = blurred[y].reshape(-1)
-        for j in range(size):
-            values_out[j] = np.uint8(np.int32(total[j] / divisor))
+    for n in range(images.shape[0]):
+        for y in range(height):
+            values = images[n, y].reshape(-1)
+            row = padded[y]
+            for j in range(size):
+                row[j] = np.float32(values[j])
+        for y in range(height):
+            own = padded[y]
+            for j in range(size):
+                total[j] = own[j] + own[j]  # the image and its first enlargement, 1
+            for f in range(1, rows.shape[0]):
+                upper, lower = padded[rows[f, y]], padded[rows[f, y] + 1]
+                part = row_parts[f, y]
+                for j in range(between.size):
+                    between[j] = upper[j] + part * (lower[j] - upper[j])
+                for r in range(run_counts[f]):
+                    start, source = runs[f, r, 0] * channels, runs[f, r, 1] * channels
+                    left, right = between[source:], between[source + channels :]
+                    parts, out = value_parts[f, start:], total[start:]
+                    for j in range(runs[f, r, 2] * channels):
+                        out[j] += left[j] + parts[j] * (right[j] - left[j])
+            values_out = blurred[n, y].reshape(-1)
+            for j in range(size):
+                values_out[j] = np.uint8(np.int32(total[j] / divisor + added))
 
 
-KERNEL = Kernel(name="zoom_blur", severity=Severity, draw=draw, apply=apply)
+KERNEL = Kernel(name="zoom_blur", severity=Severity, draw=draw, apply=in_runs(apply))

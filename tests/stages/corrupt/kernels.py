@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -10,21 +9,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.manifest import read_manifest
-from stages.corrupt.schema import SuiteManifest
+from stages.corrupt.rendering import shipped_suite
 from stages.corrupt.testing import generated_image
 
-MORE = read_manifest(Path(__file__).with_name("more_kernels.toml"), SuiteManifest)
-"""The kernels that no shipped suite names yet."""
-GRAY_STAYS = MORE.model_copy(update={"gray": "stay"})
+IMAGENET_C = shipped_suite("imagenet-c")
+GRAY_STAYS = IMAGENET_C.model_copy(update={"gray": "stay"})
+CIFAR_C = shipped_suite("cifar-c").model_copy(update={"gray": "stay"})
 SIZES = ((32, 32), (33, 47), (64, 64), (65, 48), (100, 96), (128, 128), (224, 224), (225, 150))
 
 any_severity = pytest.mark.parametrize("severity", range(1, 6))
 
 
 def severities_of(name: str) -> tuple[dict[str, Any], ...]:
-    """Return the five parameter tables of a corruption of `MORE`."""
-    return tuple(table.model_dump() for table in MORE.corruption(name).severities)
+    """Return the five parameter tables of a corruption of `IMAGENET_C`."""
+    return tuple(table.model_dump() for table in IMAGENET_C.corruption(name).severities)
 
 
 def images_of(height: int, width: int) -> list[NDArray[np.uint8]]:

@@ -90,7 +90,7 @@ def test_corrupt_renders_what_the_stage_renders() -> None:
     stream = sample_stream(5, None, "a", "motion_blur", 4)
     expected, drawn = render(IMAGE, declared, 4, SUITE, stream)
     assert np.array_equal(corrupt(IMAGE, "motion_blur", 4, seed=5, sample="a"), expected)
-    assert set(drawn) == {"radius", "sigma", "angle"}
+    assert set(drawn) == {"radius", "sigma", "angle", "end", "rounding"}
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,7 +1,7 @@
 """Output bytes are pinned: on this machine, and with vector instructions switched off.
 
 After an intended change of bytes raise the `version` of the kernel and rewrite golden.json with
-`json.dumps(stages.corrupt.testing.golden_digests("medimeta-c"), indent=2)`.
+``python -m tests.stages.corrupt.test_golden``.
 """
 
 from __future__ import annotations
@@ -17,41 +17,33 @@ from typing import Any
 
 import pytest
 
-from pipeline.manifest import read_manifest
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.schema import SuiteManifest
+from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.testing import golden_digests, golden_names
+
+GOLDEN_FILE = Path(__file__).with_name("golden.json")
+GOLDEN = json.loads(GOLDEN_FILE.read_text())
+
+PROGRAM = """
+import json, sys
 from stages.corrupt.testing import golden_digests
-
-GOLDEN = json.loads(Path(__file__).with_name("golden.json").read_text())
-
-MORE = Path(__file__).with_name("more_kernels.toml")
-MORE_GOLDEN = json.loads(Path(__file__).with_name("golden_more.json").read_text())
-
-PROGRAM = f"""
-import json, pathlib, sys
-from pipeline.manifest import read_manifest
-from stages.corrupt.schema import SuiteManifest
-from stages.corrupt.testing import golden_digests
-more = read_manifest(pathlib.Path({str(MORE)!r}), SuiteManifest)
-json.dump([golden_digests("medimeta-c"), golden_digests(more)], sys.stdout)
+json.dump({name: golden_digests(name) for name in sys.argv[1:]}, sys.stdout)
 """
+NAMES = golden_names()
 
 
-@pytest.mark.parametrize("corruption", GOLDEN)
-def test_bytes_are_the_golden_ones(corruption: str) -> None:
-    """All five severities give the pinned bytes, or the kernel's version was raised."""
-    assert golden_digests("medimeta-c")[corruption] == GOLDEN[corruption]
+@pytest.mark.parametrize("name", NAMES)
+def test_bytes_are_the_golden_ones(name: str) -> None:
+    """All corruptions of a suite give the pinned bytes, or their kernel's version was raised."""
+    assert golden_digests(name) == GOLDEN[name]
 
 
-def test_kernels_without_a_suite_are_pinned_too() -> None:
-    """Every kernel that no shipped suite names gives its pinned bytes."""
-    assert golden_digests(read_manifest(MORE, SuiteManifest)) == MORE_GOLDEN
-    assert GOLDEN.keys() | MORE_GOLDEN.keys() == KERNELS.keys()
-
-
-def test_every_corruption_is_pinned() -> None:
-    """No corruption of the suite lacks its golden digests."""
-    assert list(golden_digests("medimeta-c")) == list(GOLDEN)
+def test_everything_is_pinned() -> None:
+    """No suite, dataset of a suite or kernel lacks its golden digests."""
+    assert list(GOLDEN) == NAMES
+    suites = {name.partition("/")[0] for name in NAMES}
+    named = {entry.kernel for suite in suites for entry in shipped_suite(suite).corruptions}
+    assert named == KERNELS.keys()
 
 
 def test_bytes_do_not_depend_on_the_processor() -> None:
@@ -67,7 +59,7 @@ def test_bytes_do_not_depend_on_the_processor() -> None:
     if platform.machine() == "x86_64":
         environment["GLIBC_TUNABLES"] = "glibc.cpu.hwcaps=-AVX2,-FMA"
     result = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
+        [sys.executable, "-c", PROGRAM, *NAMES],
         env=environment,
         cwd=Path(__file__).parents[3],
         capture_output=True,
@@ -75,4 +67,9 @@ def test_bytes_do_not_depend_on_the_processor() -> None:
         check=False,
     )
     assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout) == [GOLDEN, MORE_GOLDEN]
+    assert json.loads(result.stdout) == GOLDEN
+
+
+if __name__ == "__main__":
+    digests = {name: golden_digests(name) for name in NAMES}
+    GOLDEN_FILE.write_text(json.dumps(digests, indent=2) + "\n")

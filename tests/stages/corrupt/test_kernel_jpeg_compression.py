@@ -40,7 +40,7 @@ def test_generated_images_are_equal(
 ) -> None:
     """Textured, random, gray and flat images of all sizes give the package's bytes."""
     for image in images_of(*size):
-        ours = KERNEL.apply(image, SEVERITIES[severity - 1])
+        ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
         assert apart(ours, by_package(reference, image, severity)) == 0
 
 
@@ -50,7 +50,7 @@ def test_real_images_are_equal(
 ) -> None:
     """Real photographs, microscopy and X-rays give the package's bytes."""
     for image in real_images.values():
-        ours = KERNEL.apply(image, SEVERITIES[severity - 1])
+        ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
         assert apart(ours, by_package(reference, image, severity)) == 0
 
 
@@ -59,8 +59,8 @@ def test_real_images_are_equal(
 def test_one_channel_is_like_three_equal_ones(size: tuple[int, int], severity: int) -> None:
     """A gray image alone and as three channels give the same levels."""
     gray = np.random.default_rng(severity).integers(0, 256, (*size, 1), dtype=np.uint8)
-    alone = KERNEL.apply(gray, SEVERITIES[severity - 1])
-    replicated = KERNEL.apply(np.repeat(gray, 3, axis=2), SEVERITIES[severity - 1])
+    alone = KERNEL.apply_one(gray, SEVERITIES[severity - 1])
+    replicated = KERNEL.apply_one(np.repeat(gray, 3, axis=2), SEVERITIES[severity - 1])
     assert np.array_equal(np.repeat(alone, 3, axis=2), replicated)
 
 
@@ -81,7 +81,7 @@ def test_bytes_are_those_of_a_file(
     image = generated_image(shape, str(seed))
     if not smooth:
         image = np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
-    assert apart(KERNEL.apply(image, {"quality": quality}), through_a_file(image, quality)) == 0
+    assert apart(KERNEL.apply_one(image, {"quality": quality}), through_a_file(image, quality)) == 0
 
 
 @any_severity
@@ -92,7 +92,7 @@ def test_extreme_pixels_are_those_of_a_file(severity: int) -> None:
     for size in ((64, 64), (99, 130), (512, 700)):
         for share in (0.03, 0.5, 0.97):
             image = np.uint8(255) * (rng.random((*size, 3)) < share).astype(np.uint8)
-            ours = KERNEL.apply(image, {"quality": quality})
+            ours = KERNEL.apply_one(image, {"quality": quality})
             assert apart(ours, through_a_file(image, quality)) == 0
 
 

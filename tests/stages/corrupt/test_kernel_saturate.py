@@ -37,7 +37,7 @@ def test_generated_images_are_equal(
 ) -> None:
     """Textured, random, gray and flat images of all sizes give the package's bytes."""
     for image in images_of(*size):
-        ours = KERNEL.apply(image, SEVERITIES[severity - 1])
+        ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
         assert apart(ours, by_package(reference, image, severity)) == 0
 
 
@@ -47,7 +47,7 @@ def test_real_images_are_equal(
 ) -> None:
     """Real photographs, microscopy and X-rays give the package's bytes."""
     for image in real_images.values():
-        ours = KERNEL.apply(image, SEVERITIES[severity - 1])
+        ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
         assert apart(ours, by_package(reference, image, severity)) == 0
 
 
@@ -56,20 +56,20 @@ def test_colours_of_every_hue_are_equal(reference: ModuleType, severity: int) ->
     """All colours of nine levels per channel, ties of the largest channel included."""
     levels = np.array([0, 1, 2, 63, 127, 128, 200, 254, 255], np.uint8)
     image = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(27, 27, 3)
-    ours = KERNEL.apply(image, SEVERITIES[severity - 1])
+    ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
     assert apart(ours, by_package(reference, image, severity)) == 0
 
 
 def test_no_change_of_saturation_changes_no_pixel() -> None:
     """A factor of 1 and an amount of 0 give the image again, but for truncation."""
     image = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
-    assert apart(KERNEL.apply(image, {"factor": 1.0, "amount": 0.0}), image) <= 1
+    assert apart(KERNEL.apply_one(image, {"factor": 1.0, "amount": 0.0}), image) <= 1
 
 
 def test_a_factor_of_zero_leaves_the_value() -> None:
     """Without saturation every channel is the largest one."""
     image = generated_image((50, 60, 3))
-    ours = KERNEL.apply(image, {"factor": 0.0, "amount": 0.0})
+    ours = KERNEL.apply_one(image, {"factor": 0.0, "amount": 0.0})
     assert apart(ours, np.repeat(image.max(axis=2, keepdims=True), 3, axis=2)) <= 1
 
 
@@ -77,6 +77,6 @@ def test_a_factor_of_zero_leaves_the_value() -> None:
 def test_one_channel_has_no_saturation(severity: int) -> None:
     """An image of one channel is returned as a copy."""
     image = generated_image((40, 50, 1))
-    ours = KERNEL.apply(image, SEVERITIES[severity - 1])
+    ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
     assert np.array_equal(ours, image)
     assert not np.shares_memory(ours, image)

@@ -64,7 +64,7 @@ def test_the_same_counts_give_the_same_image_on_real_images(
         with monkeypatch.context() as patched:
             patched.setattr(np.random, "poisson", _given(counts))
             theirs = by_package(reference, image, severity)
-        ours = KERNEL.apply(image, {"photons": photons, "noise_key": severity})
+        ours = KERNEL.apply_one(image, {"photons": photons, "noise_key": severity})
         assert apart(ours, theirs) == 0
 
 
@@ -150,4 +150,4 @@ def test_counts_of_neighbours_are_independent() -> None:
 def test_black_stays_black() -> None:
     """No photons come from black."""
     image = np.zeros((64, 64, 3), np.uint8)
-    assert not KERNEL.apply(image, {"photons": 3.0, "noise_key": 1}).any()
+    assert not KERNEL.apply_one(image, {"photons": 3.0, "noise_key": 1}).any()

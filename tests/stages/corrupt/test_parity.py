@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stages.corrupt import corrupt
-from stages.corrupt.kernels import gaussian_noise, impulse_noise, motion_blur, pixelate
+from stages.corrupt.kernels import exact_math, gaussian_noise, impulse_noise, motion_blur, pixelate
 from stages.corrupt.rendering import shipped_suite
 from stages.corrupt.testing import generated_image
 
@@ -97,7 +97,10 @@ def test_motion_blur_matches_at_the_same_angle(
             angle = float(next(angles))
             monkeypatch.setattr(np.random, "uniform", lambda low, high, angle=angle: angle)
             theirs = by_reference(reference, "motion_blur", image, severity)
-            assert apart(motion_blur.apply(image, {**declared, "angle": angle}), theirs) <= 1
+            assert (
+                apart(motion_blur.KERNEL.apply_one(image, {**declared, "angle": angle}), theirs)
+                <= 1
+            )
 
 
 @any_severity
@@ -112,7 +115,7 @@ def test_motion_blur_matches_on_real_images(
     for image, angle in zip(real_images.values(), (-44.9, 3.3, 31.0), strict=True):
         monkeypatch.setattr(np.random, "uniform", lambda low, high, angle=angle: angle)
         theirs = by_reference(reference, "motion_blur", image, severity)
-        assert apart(motion_blur.apply(image, {**declared, "angle": angle}), theirs) <= 1
+        assert apart(motion_blur.KERNEL.apply_one(image, {**declared, "angle": angle}), theirs) <= 1
 
 
 def test_motion_path_matches_for_many_angles() -> None:
@@ -121,9 +124,10 @@ def test_motion_path_matches_for_many_angles() -> None:
     for angle in np.random.default_rng(0).uniform(-45, 45, 20_000):
         point = 41 * np.sin(np.deg2rad(angle)), 41 * np.cos(np.deg2rad(angle))
         hypot = np.hypot(*point)
-        rows, columns = motion_blur.path(41, float(angle))
-        assert np.array_equal(rows, -np.ceil(steps * point[0] / hypot - 0.5))
-        assert np.array_equal(columns, -np.ceil(steps * point[1] / hypot - 0.5))
+        shifts = np.empty((2, 41), np.int64)
+        motion_blur.fill_path(*exact_math.sin_cos_degrees(float(angle)), shifts)
+        assert np.array_equal(shifts[0], -np.ceil(steps * point[0] / hypot - 0.5))
+        assert np.array_equal(shifts[1], -np.ceil(steps * point[1] / hypot - 0.5))
 
 
 @any_severity
@@ -174,7 +178,10 @@ def test_pixelate_is_pillow_to_the_byte(
     image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels)
     small = image.resize((int(width * scale), int(height * scale)), Image.Resampling.BOX)
     theirs = np.asarray(small.resize((width, height), Image.Resampling.NEAREST))
-    assert np.array_equal(pixelate.apply(pixels, {"scale": scale}), theirs.reshape(pixels.shape))
+    assert np.array_equal(
+        pixelate.KERNEL.apply_one(pixels, {"scale": scale, "enlarging": "nearest"}),
+        theirs.reshape(pixels.shape),
+    )
 
 
 def _given_field(field: NDArray[np.float32]) -> Any:

@@ -46,7 +46,10 @@ def test_the_shipped_suite_is_the_seven_in_order() -> None:
 def test_a_suite_of_ones_own_is_read(tmp_path: Path) -> None:
     """A user's TOML may name a kernel anew and give whole numbers for fractions."""
     suite = read(tmp_path, HEAD + entry("darker", "contrast", ", ".join(["{ factor = 1 }"] * 5)))
-    assert suite.corruption("darker").severities[4].model_dump() == {"factor": 1.0}
+    assert suite.corruption("darker").severities[4].model_dump() == {
+        "factor": 1.0,
+        "rounding": "down",
+    }
 
 
 def test_all_parameters_reach_the_serialised_suite() -> None:

@@ -1,0 +1,50 @@
+"""What the tests of MedMNIST-C's kernels share: its suites by dataset, and Pillow's view."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stages.corrupt.applying import applied
+from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.schema import SuiteManifest
+from stages.corrupt.testing import generated_image
+
+SIDE = 224
+"""Pixels; the package corrupts images of this size only."""
+
+SHAPES = ((28, 28, 1), (33, 47, 3), (64, 64, 3), (65, 48, 1), (100, 96, 3), (224, 224, 3))
+
+
+@functools.cache
+def suite_of(dataset: str) -> SuiteManifest:
+    """Return the suite of one dataset."""
+    return applied(shipped_suite("medmnist-c"), {}, dataset=dataset, height=SIDE, width=SIDE)
+
+
+@functools.cache
+def gray_stays(dataset: str) -> SuiteManifest:
+    """Return the suite of one dataset for kernels' tests: a gray image has one channel."""
+    return suite_of(dataset).model_copy(update={"gray": "stay"})
+
+
+def images_of(shape: tuple[int, int, int]) -> list[NDArray[np.uint8]]:
+    """Return a textured, a random, a dark, a bright and three flat images."""
+    random = np.random.default_rng(shape[0]).integers(0, 256, shape, dtype=np.uint8)
+    flat = [np.full(shape, level, np.uint8) for level in (0, 37, 255)]
+    return [generated_image(shape), random, random // 7, 255 - random // 7, *flat]
+
+
+def pillow(image: NDArray[np.uint8]) -> Any:
+    """Return `image` as Pillow's: L of one channel, else RGB."""
+    from PIL import Image
+
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+
+
+def array(image: Any) -> NDArray[np.uint8]:
+    """Return Pillow's `image` as (H, W, C)."""
+    return np.asarray(image).reshape(image.height, image.width, -1)

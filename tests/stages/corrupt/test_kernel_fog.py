@@ -1,0 +1,199 @@
+"""Fog: its contract, the package's fog with the same numbers, and the law of its clouds."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from stages.corrupt.kernels import fog
+from stages.corrupt.kernels.fog import KERNEL
+from stages.corrupt.kernels.kernel import Parameters
+from stages.corrupt.reference import reference_functions
+from stages.corrupt.testing import CorruptionContract, generated_image
+from tests.stages.corrupt.kernels import CIFAR_C, GRAY_STAYS, SIZES, any_severity, apart, images_of
+
+IMAGENET_C = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))
+CIFAR_10_C = ((0.2, 3.0), (0.5, 3.0), (0.75, 2.5), (1.0, 2.0), (1.5, 1.75))
+
+
+class TestFog(CorruptionContract):
+    suite = GRAY_STAYS
+    corruption = "fog"
+
+
+class TestFogOfSmallImages(CorruptionContract):
+    suite = CIFAR_C
+    corruption = "fog"
+
+
+class Given:
+    """Random words, and `numpy.random.uniform` that returns the same numbers."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        count = fog.map_side(shape) ** 2 - 1
+        self.words = np.random.default_rng(count).integers(0, 2**32, count, dtype=np.uint32)
+        self._used = 0
+
+    def uniform(self, low: float, high: float, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Return the next numbers."""
+        count = int(np.prod(shape))
+        numbers = self.words[self._used : self._used + count].view(np.int32) * 2.0**-31
+        self._used += count
+        return numbers.reshape(shape) * high
+
+    def used_up(self) -> bool:
+        """Return whether all numbers were taken."""
+        return self._used == self.words.size
+
+
+def by_package(
+    image: NDArray[np.uint8], severity: int, numbers: Given, monkeypatch: pytest.MonkeyPatch
+) -> NDArray[np.uint8]:
+    """Return the package's fog of given random numbers, cut off as its `corrupt` does."""
+    from PIL import Image
+
+    functions = reference_functions()
+    monkeypatch.setattr(functions["np"], "random", SimpleNamespace(uniform=numbers.uniform))
+    return np.uint8(functions["fog"](Image.fromarray(image), severity))
+
+
+def same_numbers(monkeypatch: pytest.MonkeyPatch, image: NDArray[np.uint8], severity: int) -> int:
+    """Return how far ours and theirs are apart when both are given the same numbers."""
+    numbers = Given(image.shape)
+    with monkeypatch.context() as patch:
+        theirs = by_package(image, severity, numbers, patch)
+    assert numbers.used_up()
+    amount, decay = IMAGENET_C[severity - 1]
+    return apart(fog.apply_words(image, numbers.words, amount, decay), theirs)
+
+
+@any_severity
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_it_matches_the_package_with_the_same_numbers(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], severity: int
+) -> None:
+    """Given the same numbers, images of all sizes are within 1 grey level."""
+    for image in images_of(*size):
+        assert same_numbers(monkeypatch, image, severity) <= 1
+
+
+@any_severity
+def test_it_matches_the_package_on_real_images(
+    monkeypatch: pytest.MonkeyPatch, real_images: dict[str, NDArray[np.uint8]], severity: int
+) -> None:
+    """Given the same numbers, real images are within 1 grey level."""
+    for image in real_images.values():
+        assert same_numbers(monkeypatch, image, severity) <= 1
+
+
+def test_it_matches_the_package_on_a_driving_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the same numbers, an image of 1024 x 2048 is within 1 grey level."""
+    assert same_numbers(monkeypatch, generated_image((1024, 2048, 3)), 4) <= 1
+
+
+@any_severity
+def test_it_matches_the_script_of_cifar_10_c(
+    monkeypatch: pytest.MonkeyPatch, severity: int
+) -> None:
+    """With its severities and the same numbers, images of 32 px are within 1 grey level."""
+    amount, decay = CIFAR_10_C[severity - 1]
+    functions = reference_functions()
+    for image in images_of(32, 32):
+        numbers = Given(image.shape)
+        with monkeypatch.context() as patch:
+            patch.setattr(functions["np"], "random", SimpleNamespace(uniform=numbers.uniform))
+            cloud = functions["plasma_fractal"](mapsize=32, wibbledecay=decay)
+        clean = image / 255.0
+        largest = clean.max()
+        theirs = np.clip((clean + amount * cloud[..., None]) * largest / (largest + amount), 0, 1)
+        ours = fog.apply_words(image, numbers.words, amount, decay)
+        assert apart(ours, np.uint8(theirs * 255)) <= 1
+
+
+def drawn(amount: float, decay: float, key: int, rounding: str = "down") -> Parameters:
+    """Return the parameters of one image."""
+    return {"amount": amount, "decay": decay, "rounding": rounding, "noise_key": key}
+
+
+def features(foggy: NDArray[np.uint8]) -> tuple[float, ...]:
+    """Return mean, spread, one pixel, and roughness along and across of an (H, W) image."""
+    level = foggy.astype(float)
+    along, down = np.abs(np.diff(level, axis=1)), np.abs(np.diff(level, axis=0))
+    return level.mean(), level.std(), level[5, 20], along.mean(), down.mean()
+
+
+@pytest.mark.parametrize("severity", [1, 3, 5])
+def test_clouds_have_the_packages_distribution(severity: int) -> None:
+    """Mean, spread, a pixel's level and roughness of a white image's fog follow its laws.
+
+    With 2,000 clouds each the Kolmogorov-Smirnov test at 1e-4 finds any of these distribution
+    functions that is off by 0.12 with a probability above 0.99.
+    """
+    from scipy import stats
+
+    functions: Any = reference_functions()
+    functions["np"].random.throw(severity)
+    white = np.full((32, 32, 1), 255, np.uint8)
+    count = 2000
+    parameters = [drawn(*IMAGENET_C[severity - 1], key) for key in range(count)]
+    foggy = np.empty((count, 32, 32, 1), np.uint8)
+    KERNEL.apply(np.repeat(white[np.newaxis], count, axis=0), parameters, foggy)
+    ours = [features(image[:, :, 0]) for image in foggy]
+    theirs = [features(np.uint8(functions["fog"](white[:, :, 0], severity))) for _ in range(count)]
+    for one, other in zip(np.transpose(ours), np.transpose(theirs), strict=True):
+        assert stats.ks_2samp(one, other, method="asymp").pvalue > 1e-4
+
+
+def test_a_batch_is_its_images() -> None:
+    """Images of different keys and severities in one batch are what they are alone."""
+    images = np.stack([generated_image((33, 47, 3), str(n)) for n in range(10)])
+    parameters = [drawn(*IMAGENET_C[n % 5], n // 2) for n in range(10)]
+    foggy = np.empty_like(images)
+    KERNEL.apply(images, parameters, foggy)
+    for image, numbers, together in zip(images, parameters, foggy, strict=True):
+        assert np.array_equal(KERNEL.apply_one(image, numbers), together)
+
+
+@any_severity
+def test_a_gray_image_has_the_fog_of_its_copies(severity: int) -> None:
+    """One channel and three equal ones become the same."""
+    gray = generated_image((65, 40, 1))
+    parameters = drawn(*IMAGENET_C[severity - 1], severity)
+    copies = KERNEL.apply_one(np.repeat(gray, 3, axis=2), parameters)
+    assert np.array_equal(np.repeat(KERNEL.apply_one(gray, parameters), 3, axis=2), copies)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    level=st.integers(0, 255),
+    amount=st.floats(0.01, 20.0),
+    decay=st.floats(1.0, 20.0),
+    key=st.integers(0, 2**63 - 1),
+    rounding=st.sampled_from(["down", "nearest"]),
+)
+def test_no_level_exceeds_the_largest(
+    level: int, amount: float, decay: float, key: int, rounding: str
+) -> None:
+    """Fog is never brighter than the brightest pixel, and a black image stays black."""
+    image = generated_image((28, 40, 1)) // 4
+    image[3, 3] = level
+    foggy = KERNEL.apply_one(image, drawn(amount, decay, key, rounding))
+    assert foggy.max() <= image.max()
+    black = KERNEL.apply_one(np.zeros_like(image), drawn(amount, decay, key, rounding))
+    assert not black.any()
+
+
+def test_rounding_to_the_nearest_level_keeps_the_mean() -> None:
+    """Cut off levels are half a level darker than rounded ones."""
+    image = generated_image((128, 128, 3))
+    down = KERNEL.apply_one(image, drawn(1.5, 2.0, 7))
+    nearest = KERNEL.apply_one(image, drawn(1.5, 2.0, 7, "nearest"))
+    apart_by = nearest.astype(int) - down
+    assert set(np.unique(apart_by)) == {0, 1}
+    assert abs(apart_by.mean() - 0.5) < 0.02

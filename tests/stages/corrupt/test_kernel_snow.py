@@ -1,0 +1,292 @@
+"""Snow: its contract, the package's snow with the same field and fall, and the law of both."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from pipeline.stream import Stream
+from stages.corrupt import backends, schema, testing
+from stages.corrupt.kernels import snow
+from stages.corrupt.kernels.kernel import Parameters
+from stages.corrupt.kernels.snow import KERNEL, Severity
+from stages.corrupt.kernels.table import KERNELS
+from stages.corrupt.reference import reference_functions
+from stages.corrupt.schema import CorruptionDeclaration, Fall, SuiteManifest
+from stages.corrupt.testing import CorruptionContract, generated_image
+from tests.stages.corrupt.kernels import GRAY_STAYS, SIZES, any_severity, apart, images_of
+
+WORDS = ("mean", "spread", "zoom", "threshold", "radius", "sigma", "kept")
+IMAGENET_C = (
+    (0.1, 0.3, 3.0, 0.5, 10, 4.0, 0.8),
+    (0.2, 0.3, 2.0, 0.5, 12, 4.0, 0.7),
+    (0.55, 0.3, 4.0, 0.9, 12, 8.0, 0.7),
+    (0.55, 0.3, 4.5, 0.85, 12, 8.0, 0.65),
+    (0.55, 0.3, 2.5, 0.85, 12, 12.0, 0.55),
+)
+CIFAR_10_C = (
+    (0.1, 0.2, 1.0, 0.6, 8, 3.0, 0.95),
+    (0.1, 0.2, 1.0, 0.5, 10, 4.0, 0.9),
+    (0.15, 0.3, 1.75, 0.55, 10, 4.0, 0.9),
+    (0.25, 0.3, 2.25, 0.6, 12, 6.0, 0.85),
+    (0.3, 0.3, 1.25, 0.65, 14, 12.0, 0.8),
+)
+
+
+def suite(table: tuple[tuple[float, ...], ...], *falls: Fall) -> SuiteManifest:
+    """Return a suite of snow alone, in which gray images stay so."""
+    declared = CorruptionDeclaration.model_construct(
+        name="snow",
+        kernel="snow",
+        falls=falls,
+        severities=tuple(
+            Severity.model_validate(dict(zip(WORDS, row, strict=True))) for row in table
+        ),
+    )
+    return GRAY_STAYS.model_copy(update={"corruptions": (declared,)})
+
+
+@pytest.fixture(autouse=True)
+def _in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (backends, schema, testing):
+        monkeypatch.setattr(module, "KERNELS", {**KERNELS, "snow": KERNEL})
+
+
+FEWER_FLAKES = Fall(
+    to=3,
+    reason="as much of the image is kept, and the threshold is 1.17 spreads above the mean, not 1",
+)
+
+
+class TestSnow(CorruptionContract):
+    suite = suite(IMAGENET_C, FEWER_FLAKES)
+    corruption = "snow"
+
+
+class TestSnowOfSmallImages(CorruptionContract):
+    suite = suite(CIFAR_10_C)
+    corruption = "snow"
+
+
+def drawn(row: tuple[float, ...], key: int, angle: float, rounding: str = "down") -> Parameters:
+    """Return the parameters of one image."""
+    named = dict(zip(WORDS, row, strict=True))
+    return {**named, "noise_key": key, "angle": angle, "rounding": rounding}
+
+
+def by_package(
+    image: NDArray[np.uint8], row: tuple[float, ...], field: NDArray[np.float32], angle: float
+) -> NDArray[np.uint8]:
+    """Return the package's snow of a given field and angle, cut off as its `corrupt` does."""
+    functions: Any = reference_functions()
+    mean, spread, zoom, threshold, radius, sigma, kept = row
+    clean = np.array(image, np.float32) / 255.0
+    layer = (mean + spread * field.astype(np.float64))[..., np.newaxis]
+    layer = functions["clipped_zoom"](layer, zoom)
+    layer[layer < threshold] = 0
+    layer = np.clip(layer[:, :, 0], 0, 1)
+    layer = functions["_motion_blur"](layer, radius=radius, sigma=sigma, angle=angle)
+    layer = np.round(layer * 255).astype(np.uint8)[: image.shape[0], : image.shape[1], None] / 255.0
+    gray = clean
+    if image.shape[2] == 3:
+        gray = functions["cv2"].cvtColor(clean, functions["cv2"].COLOR_RGB2GRAY)[..., np.newaxis]
+    paled = kept * clean + (1 - kept) * np.maximum(clean, gray * 1.5 + 0.5)
+    snowy: NDArray[Any] = np.clip(paled + layer + np.rot90(layer, k=2), 0, 1) * 255
+    return snowy.astype(np.uint8)
+
+
+def by_whole_package(
+    monkeypatch: pytest.MonkeyPatch,
+    image: NDArray[np.uint8],
+    severity: int,
+    field: NDArray[np.float32],
+    angle: float,
+) -> NDArray[np.uint8]:
+    """Return the package's own snow at an ImageNet-C severity, of a given field and angle."""
+    from PIL import Image
+
+    functions: Any = reference_functions()
+    given = SimpleNamespace(
+        normal=lambda size, loc, scale: loc + scale * field.astype(np.float64).reshape(size),
+        uniform=lambda low, high: angle,
+    )
+    with monkeypatch.context() as patch:
+        patch.setattr(functions["np"], "random", given)
+        shown = image[:, :, 0] if image.shape[2] == 1 else image
+        theirs = np.asarray(functions["snow"](Image.fromarray(shown), severity)).astype(np.uint8)
+    return theirs.reshape(image.shape)
+
+
+def ours_of(
+    image: NDArray[np.uint8], row: tuple[float, ...], field: NDArray[np.float32], angle: float
+) -> NDArray[np.uint8]:
+    """Return our snow of the middle of a field of the image's size."""
+    height, width, _ = image.shape
+    rows, columns = snow.field_shape(height, width, row[2])
+    top, left = (height - rows) // 2, (width - columns) // 2
+    middle = field[top : top + rows, left : left + columns]
+    return snow.apply_field(image, middle, drawn(row, 0, angle))
+
+
+def a_field(height: int, width: int, seed: int) -> tuple[NDArray[np.float32], float]:
+    """Return normal numbers and an angle."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((height, width), np.float32), float(rng.uniform(-135, -45))
+
+
+@any_severity
+@pytest.mark.parametrize("size", [(28, 28), *SIZES], ids=str)
+def test_it_matches_the_package_with_the_same_field(
+    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], severity: int
+) -> None:
+    """Given the same field and angle, images of all sizes, gray too, are within 1 grey level."""
+    for seed, coloured in enumerate(images_of(*size)):
+        field, angle = a_field(*size, seed)
+        for image in (coloured, np.ascontiguousarray(coloured[:, :, :1])):
+            theirs = by_whole_package(monkeypatch, image, severity, field, angle)
+            assert apart(ours_of(image, IMAGENET_C[severity - 1], field, angle), theirs) <= 1
+
+
+@any_severity
+def test_it_matches_the_package_on_real_images(
+    monkeypatch: pytest.MonkeyPatch, real_images: dict[str, NDArray[np.uint8]], severity: int
+) -> None:
+    """Given the same field and angle, real images are within 1 grey level."""
+    for seed, image in enumerate(real_images.values()):
+        field, angle = a_field(image.shape[0], image.shape[1], seed)
+        theirs = by_whole_package(monkeypatch, image, severity, field, angle)
+        assert apart(ours_of(image, IMAGENET_C[severity - 1], field, angle), theirs) <= 1
+
+
+@pytest.mark.parametrize("angle", [-135.0, -119.0, -90.0, -45.5])
+def test_it_matches_the_package_at_chosen_angles(
+    monkeypatch: pytest.MonkeyPatch, angle: float
+) -> None:
+    """The steepest, the upright and slanted falls are within 1 grey level."""
+    image = generated_image((65, 90, 3))
+    field, _ = a_field(65, 90, 1)
+    theirs = by_whole_package(monkeypatch, image, 5, field, angle)
+    assert apart(ours_of(image, IMAGENET_C[4], field, angle), theirs) <= 1
+
+
+def test_it_matches_the_package_on_a_driving_scene(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given the same field and angle, an image of 1024 x 2048 is within 1 grey level."""
+    image = generated_image((1024, 2048, 3))
+    field, angle = a_field(1024, 2048, 3)
+    theirs = by_whole_package(monkeypatch, image, 3, field, angle)
+    assert apart(ours_of(image, IMAGENET_C[2], field, angle), theirs) <= 1
+
+
+@any_severity
+@pytest.mark.parametrize("size", [(28, 28), (32, 32), (33, 47)], ids=str)
+def test_it_matches_the_packages_steps_at_the_severities_of_small_images(
+    size: tuple[int, int], severity: int
+) -> None:
+    """With CIFAR-10-C's severities, also where the fall leaves the image, it is within 1 level."""
+    row = CIFAR_10_C[severity - 1]
+    for seed, image in enumerate(images_of(*size)):
+        field, angle = a_field(*size, seed)
+        for turned in (angle, -89.0):
+            theirs = by_package(image, row, field, turned)
+            assert apart(ours_of(image, row, field, turned), theirs) <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    height=st.integers(28, 70),
+    width=st.integers(28, 70),
+    zoom=st.floats(1.0, 16.0),
+    radius=st.integers(1, 60),
+    sigma=st.floats(0.5, 60.0),
+    angle=st.floats(-135.0, -45.0),
+)
+def test_it_matches_the_packages_steps_at_any_severity(
+    height: int, width: int, zoom: float, radius: int, sigma: float, angle: float
+) -> None:
+    """Any flakes and any trace, also longer than the image, are within 1 grey level."""
+    row = (0.5, 0.3, zoom, 0.7, radius, sigma, 0.6)
+    field, _ = a_field(height, width, radius)
+    image = generated_image((height, width, 3))
+    assert apart(ours_of(image, row, field, angle), by_package(image, row, field, angle)) <= 1
+
+
+def features(snowy: NDArray[np.uint8]) -> tuple[float, ...]:
+    """Return mean, spread, one pixel, and roughness along and across of an (H, W) image."""
+    level = snowy.astype(float)
+    along, down = np.abs(np.diff(level, axis=1)), np.abs(np.diff(level, axis=0))
+    return level.mean(), level.std(), level[5, 20], along.mean(), down.mean()
+
+
+@pytest.mark.parametrize("severity", [1, 3, 5])
+def test_flakes_have_the_packages_distribution(severity: int) -> None:
+    """Mean, spread, a pixel's level and roughness of a black image's snow follow its laws.
+
+    With 2,000 images each the Kolmogorov-Smirnov test at 1e-4 finds any of these distribution
+    functions that is off by 0.12 with a probability above 0.99.
+    """
+    from scipy import stats
+
+    functions: Any = reference_functions()
+    functions["np"].random.throw(severity)
+    black = np.zeros((40, 40, 1), np.uint8)
+    declared = suite(IMAGENET_C).corruption("snow").severities[severity - 1]
+    count = 2000
+    parameters = [
+        KERNEL.draw(Stream.of("snow", n), declared, (40, 40, 1))  # type: ignore[arg-type]
+        for n in range(count)
+    ]
+    snowy = np.empty((count, 40, 40, 1), np.uint8)
+    KERNEL.apply(np.repeat(black[np.newaxis], count, axis=0), parameters, snowy)
+    ours = [features(image[:, :, 0]) for image in snowy]
+    theirs = [
+        features(functions["snow"](black[:, :, 0], severity).astype(np.uint8)) for _ in range(count)
+    ]
+    for one, other in zip(np.transpose(ours), np.transpose(theirs), strict=True):
+        assert stats.ks_2samp(one, other, method="asymp").pvalue > 1e-4
+
+
+def test_the_angle_is_uniform() -> None:
+    """Angles are uniform in [-135, -45): the test at 1e-4 finds 0.06 off with power above 0.99."""
+    from scipy import stats
+
+    declared = Severity.model_validate(dict(zip(WORDS, IMAGENET_C[0], strict=True)))
+    angles = [
+        float(KERNEL.draw(Stream.of("angle", n), declared, (28, 28, 3))["angle"])
+        for n in range(5000)
+    ]
+    assert stats.kstest(angles, stats.uniform(-135, 90).cdf).pvalue > 1e-4
+
+
+def test_a_batch_is_its_images() -> None:
+    """Images of different keys and severities in one batch are what they are alone."""
+    images = np.stack([generated_image((33, 47, 3), str(n)) for n in range(10)])
+    parameters = [drawn(IMAGENET_C[n // 4], n // 2, -60.0 - n) for n in range(10)]
+    snowy = np.empty_like(images)
+    KERNEL.apply(images, parameters, snowy)
+    for image, numbers, together in zip(images, parameters, snowy, strict=True):
+        assert np.array_equal(KERNEL.apply_one(image, numbers), together)
+
+
+@any_severity
+def test_a_gray_image_has_the_snow_of_its_copies(severity: int) -> None:
+    """One channel and three equal ones become the same, but for the last bit of their gray."""
+    gray = generated_image((65, 40, 1))
+    parameters = drawn(IMAGENET_C[severity - 1], severity, -70.0)
+    copies = KERNEL.apply_one(np.repeat(gray, 3, axis=2), parameters)
+    assert apart(np.repeat(KERNEL.apply_one(gray, parameters), 3, axis=2), copies) <= 1
+
+
+def test_rounding_to_the_nearest_level_keeps_the_mean() -> None:
+    """Cut off levels are half a level darker than rounded ones."""
+    image = generated_image((128, 128, 3)) // 2
+    down = KERNEL.apply_one(image, drawn(IMAGENET_C[0], 7, -80.0))
+    nearest = KERNEL.apply_one(image, drawn(IMAGENET_C[0], 7, -80.0, "nearest"))
+    apart_by = nearest.astype(int) - down
+    assert set(np.unique(apart_by)) == {0, 1}
+    assert abs(apart_by.mean() - 0.5) < 0.05
