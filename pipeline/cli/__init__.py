@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from pipeline.cli import build, demo, embed, evaluate, inspect
+from pipeline.cli import analyse, build, compare, demo, embed, evaluate, inspect
 from pipeline.cli.output import say
 from pipeline.errors import InterruptedRunError, PipelineError
 
@@ -26,6 +26,8 @@ app = typer.Typer(
 build.register(app)
 embed.register(app)
 evaluate.register(app)
+compare.register(app)
+analyse.register(app)
 inspect.register(app)
 demo.register(app)
 
