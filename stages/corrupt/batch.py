@@ -47,15 +47,21 @@ def corrupt_batch(
     )
     channelled = images[..., np.newaxis] if images.ndim == 3 else images
     given = [None] * len(images) if samples is None else samples
-    names = [sample_name(image, sample) for image, sample in zip(images, given, strict=True)]
-    streams = [sample_stream(seed, None, name, corruption, severity) for name in names]
     result = np.empty((len(images), *rendered_shape(channelled.shape[1:], manifest)), np.uint8)
 
     def fill(rows: slice) -> None:
-        render_rows(channelled[rows], declared, severity, manifest, streams[rows], result[rows])
+        streams = [
+            sample_stream(seed, None, sample_name(image, sample), corruption, severity)
+            for image, sample in zip(images[rows], given[rows], strict=True)
+        ]
+        render_rows(channelled[rows], declared, severity, manifest, streams, result[rows])
 
-    # Several ranges per thread, so that none waits long for the last.
-    step = -(-len(images) // (4 * threads))
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(fill, [slice(start, start + step) for start in range(0, len(images), step)]))
+    if threads == 1:
+        fill(slice(None))
+    else:
+        # Several ranges per thread, so that none waits long for the last, but none too short.
+        ranges = threads * max(1, min(4, len(images) // (16 * threads)))
+        bounds = [len(images) * k // ranges for k in range(ranges + 1)]
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(fill, map(slice, bounds, bounds[1:])))
     return result[..., 0] if images.ndim == 3 and result.shape[3] == 1 else result

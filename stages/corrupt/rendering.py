@@ -19,8 +19,9 @@ from pipeline.manifest import read_manifest, unknown_name
 from pipeline.stream import Stream
 from stages.corrupt.applying import applied
 from stages.corrupt.backends import kernel_of
+from stages.corrupt.kernels import scratch
 from stages.corrupt.kernels.kernel import Image, Images, Shape
-from stages.corrupt.kernels.luminance import to_luminance
+from stages.corrupt.kernels.luminance import luminance
 from stages.corrupt.naming import Backend
 from stages.corrupt.schema import SEVERITIES, CorruptionDeclaration, SuiteManifest
 
@@ -114,20 +115,18 @@ def render_rows(
     entering = shape if suite.gray == "stay" else (*shape[:2], 3)
     drawn = [kernel.draw(stream, values, entering) for stream in streams]
     step = min(len(images), max(1, _CHUNK_BYTES[backend] // int(np.prod(entering))))
-    # Kernels take contiguous memory, which the items of a shard are not.
-    coloured = np.empty((step, *entering), np.uint8)
+    # Kernels write contiguous memory, which the items of a shard are not.
+    direct = out.flags.c_contiguous and out.shape[1:] == entering
+    corrupted = out if direct else scratch.levels((step, *entering))
     for start in range(0, len(images), step):
         rows = slice(start, start + step)
         chunk = images[rows]
         if entering != shape:
             chunk = np.repeat(chunk, 3, axis=3)
-        corrupted = coloured[: len(chunk)]
-        kernel.apply(np.ascontiguousarray(chunk), drawn[rows], corrupted)
-        if out.shape[1:] != entering:
-            gray = np.empty((*corrupted.shape[:3], 1), np.uint8)
-            to_luminance(corrupted, gray)
-            corrupted = gray
-        out[rows] = corrupted
+        target = corrupted[rows] if direct else corrupted[: len(chunk)]
+        kernel.apply(np.ascontiguousarray(chunk), drawn[rows], target)
+        if not direct:
+            out[rows] = target if out.shape[1:] == entering else luminance(target)
     return drawn
 
 

@@ -15,7 +15,7 @@ from pipeline.stream import Stream
 from stages.corrupt import reference
 from stages.corrupt.applying import applied
 from stages.corrupt.kernels.kernel import Image
-from stages.corrupt.kernels.luminance import to_luminance
+from stages.corrupt.kernels.luminance import luminance
 from stages.corrupt.rendering import render
 from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
 
@@ -131,8 +131,7 @@ def with_channels(image: Image, channels: int) -> Image:
         return image
     if channels == 3:
         return np.repeat(image, 3, axis=2)
-    gray = np.empty((*image.shape[:2], 1), np.uint8)
-    to_luminance(np.ascontiguousarray(image)[np.newaxis], gray[np.newaxis])
+    gray: Image = luminance(image[np.newaxis])[0]
     return gray
 
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError, MissingInputError
 from stages.corrupt.kernels.compiling import compiled
 from stages.corrupt.kernels.kernel import Image
-from stages.corrupt.kernels.luminance import to_luminance
+from stages.corrupt.kernels.luminance import luminance
 
 _PACKAGE, _RELEASE = "imagecorruptions", "1.1.2"
 
@@ -166,12 +166,8 @@ def crop(
     across = np.empty((len(used), width * 3), np.int32)
     _along_rows(used, columns, column_weights, across)
     _along_columns(across, rows - first, row_weights, resized.reshape(height, -1))
-    if channels == 3:
-        return resized
-    gray = np.empty((1, height, width, 1), np.uint8)
-    to_luminance(resized[np.newaxis], gray)
-    luminance: Image = gray[0]
-    return luminance
+    wanted: Image = resized if channels == 3 else luminance(resized[np.newaxis])[0]
+    return wanted
 
 
 @functools.lru_cache(maxsize=8)

@@ -8,15 +8,16 @@ from stages.corrupt.kernels.compiling import compiled
 from stages.corrupt.kernels.kernel import Images
 
 
-def to_luminance(images: Images, luminance: Images) -> None:
-    """Write the luminance of each pixel: see `luminance_of`.
+def luminance(images: Images) -> Images:
+    """Return the luminance of each pixel, (N, H, W, 1) uint8: see `luminance_of`.
 
     Parameters
     ----------
     images : (N, H, W, 3) uint8
-    luminance : (N, H, W, 1) uint8
     """
-    _to_luminance(images.reshape(-1, 3), luminance.reshape(-1))
+    gray = np.empty((*images.shape[:3], 1), np.uint8)
+    _to_luminance(np.ascontiguousarray(images).reshape(-1, 3), gray.reshape(-1))
+    return gray
 
 
 @compiled("uint8(uint8, uint8, uint8)")
@@ -31,6 +32,6 @@ def luminance_of(red: int, green: int, blue: int) -> np.uint8:
 
 
 @compiled("void(Array(uint8, 2, 'C', True), uint8[::1])")
-def _to_luminance(pixels: Images, luminance: Images) -> None:
+def _to_luminance(pixels: Images, gray: Images) -> None:
     for i in range(pixels.shape[0]):
-        luminance[i] = luminance_of(pixels[i, 0], pixels[i, 1], pixels[i, 2])
+        gray[i] = luminance_of(pixels[i, 0], pixels[i, 1], pixels[i, 2])

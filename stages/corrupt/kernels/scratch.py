@@ -30,6 +30,14 @@ def words(count: int) -> NDArray[np.uint32]:
     return _memory("words", count * 4).view(np.uint32)
 
 
+def levels(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return this thread's uint8 memory as an array of `shape`, with arbitrary content.
+
+    The next call in the same thread returns the same memory.
+    """
+    return _memory("levels", int(np.prod(shape))).reshape(shape)
+
+
 def _memory(name: str, size: int) -> NDArray[np.uint8]:
     """Return the first `size` bytes of the thread's block `name`, which only ever grows."""
     block: NDArray[np.uint8] | None = getattr(_OF_THREAD, name, None)

@@ -102,7 +102,7 @@ def apply_field(image: Image, field: NDArray[np.float32], parameters: Parameters
 
     Water shines by the product of the liquid's level and of the relief of its edges: distances to
     them, cut off at 20 pixels, equalised and embossed. The largest product shines by ``shine``. An
-    image on which no water falls stays as it is (the package divides 0 by 0 there).
+    image on which no water falls only loses what is cut off (the package divides 0 by 0 there).
 
     Mud covers by the share of liquid around a pixel, smoothed by ``edge``, where it is 0.8 or more.
 
