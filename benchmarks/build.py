@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.generated import GeneratedDataset
-from pipeline.disk import Disk
+from pipeline.disk import BLOCK, Disk
 from stages.corrupt.reference import reference_corrupt
 from stages.corrupt.rendering import render_rows, sample_stream, shipped_suite
 
@@ -39,8 +39,8 @@ CORES = os.cpu_count() or 1
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--reference-images", type=int, default=48)
+    parser.add_argument("--images", type=int, default=3000)
+    parser.add_argument("--reference-images", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where to write, on the disk to be measured")
     given = parser.parse_args()
@@ -124,8 +124,12 @@ _KEPT: dict[int, NDArray[np.uint8]] = {}
 
 
 def _buffers(job: int, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return the memory that a thread writes to; as many as there are cores are kept."""
-    return _KEPT.setdefault(job % CORES, np.zeros_like(images))
+    """Return the memory that a thread writes to, aligned like a shard's; one for each core."""
+    if job % CORES not in _KEPT:
+        raw = np.zeros(images.nbytes + BLOCK, np.uint8)
+        start = -raw.ctypes.data % BLOCK
+        _KEPT[job % CORES] = raw[start : start + images.nbytes].reshape(images.shape)
+    return _KEPT[job % CORES]
 
 
 def _in_threads(one: Callable[[int], None]) -> None:

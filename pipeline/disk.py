@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -11,12 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import blake3
+import numpy as np
 
 from pipeline.errors import StoreError
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
+BLOCK = 4096
+"""Bytes; what the disk writes past the page cache starts and ends at multiples of this."""
+
+_DIRECT_BYTES = 1 << 20
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV}
 
 
@@ -41,11 +47,10 @@ class Disk:
         """Write a new file and fsync it; return its size in bytes and its blake3."""
         hasher = blake3.blake3()
         size = 0
-        with reported(path), path.open("xb") as file:
+        with reported(path), path.open("xb", buffering=0) as file:
             for piece in pieces:
                 hasher.update(piece)
-                size += file.write(piece)
-            file.flush()
+                size += _write_all(file.fileno(), memoryview(piece).cast("B"))
             os.fsync(file.fileno())
         return size, hasher.hexdigest()
 
@@ -87,6 +92,45 @@ class Disk:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def _write_all(file: int, piece: memoryview) -> int:
+    """Write all of `piece` and return its size; most of a large, aligned one past the page cache.
+
+    The page cache takes shards at a fraction of what the disk does, and the processor's time.
+    """
+    if len(piece) >= _DIRECT_BYTES and _address(piece) % BLOCK == 0 and _past_cache(file, on=True):
+        try:
+            whole = len(piece) // BLOCK * BLOCK
+            done = 0
+            while done < whole and done % BLOCK == 0:
+                done += os.write(file, piece[done:whole])
+        finally:
+            _past_cache(file, on=False)
+    else:
+        done = 0
+    while done < len(piece):
+        done += os.write(file, piece[done:])
+    return done
+
+
+def _past_cache(file: int, *, on: bool) -> bool:
+    """Write past the page cache from now on, or no longer; return whether that is possible."""
+    direct = getattr(os, "O_DIRECT", 0)  # not on macOS
+    if not direct or (on and os.lseek(file, 0, os.SEEK_CUR) % BLOCK):
+        return False
+    flags = fcntl.fcntl(file, fcntl.F_GETFL)
+    try:
+        fcntl.fcntl(file, fcntl.F_SETFL, flags | direct if on else flags & ~direct)
+    except OSError as error:
+        if error.errno == errno.EINVAL:  # a file system in memory, for example
+            return False
+        raise
+    return True
+
+
+def _address(piece: memoryview) -> int:
+    return int(np.frombuffer(piece, np.uint8).ctypes.data)
 
 
 def remove_tree(path: Path) -> None:

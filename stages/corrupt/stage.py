@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, cast
 
+import numpy as np
+
 from pipeline.artifact import Artifact
 from pipeline.digest import Json
 from pipeline.recipe import Recipe
@@ -63,12 +65,14 @@ class Render:
         rendered = writer.array("images", "uint8", (height, width, channels))
         streams = [self._stream(sample, unit.recipe.parameters) for sample in ids]
         drawn = []
-        step = max(1, _BYTES_AT_ONCE // (height * width * channels))
-        for start in range(unit.start, unit.stop, step):
-            stop = min(start + step, unit.stop)
-            rows = slice(start - unit.start, stop - unit.start)
+        at_once = max(1, _BYTES_AT_ONCE // (height * width * channels))
+        memory = np.empty((min(at_once, len(ids)), *images.shape[1:]), np.uint8)
+        for start in range(0, len(ids), at_once):
+            rows = slice(start, min(start + at_once, len(ids)))
+            clean_images = memory[: rows.stop - start]
+            images.read_into(unit.start + start, clean_images)
             drawn += render_rows(
-                images[start:stop],
+                clean_images,
                 self._corruption,
                 self._severity,
                 self._suite,

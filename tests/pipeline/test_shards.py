@@ -268,3 +268,16 @@ def test_missing_items_are_those_that_a_valid_index_calls_absent(tmp_path: Path)
 def test_rows_per_shard_follow_from_sizes_alone(item_bytes: int, rows: int, expected: int) -> None:
     """As many items as fit the target, at least one, at most all."""
     assert rows_per_shard(item_bytes, rows) == expected
+
+
+@given(data=st.data())
+def test_reading_into_memory_is_like_slicing(
+    shared: tuple[ShardedArray, NDArray[Any]], data: st.DataObject
+) -> None:
+    """Any run of items, within a shard or across several, is read to its place."""
+    array, items = shared
+    start = data.draw(st.integers(0, len(items)))
+    stop = data.draw(st.integers(start, len(items)))
+    into = np.full((stop - start, *items.shape[1:]), 77, items.dtype)
+    array.read_into(start, into)
+    assert np.array_equal(into, items[start:stop])
