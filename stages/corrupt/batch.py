@@ -60,7 +60,7 @@ def corrupt_batch(
         fill(slice(None))
     else:
         # Several ranges per thread, so that none waits long for the last, but none too short.
-        ranges = threads * max(1, min(4, len(images) // (16 * threads)))
+        ranges = min(len(images), threads * max(1, min(4, len(images) // (16 * threads))))
         bounds = [len(images) * k // ranges for k in range(ranges + 1)]
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(fill, map(slice, bounds, bounds[1:])))
