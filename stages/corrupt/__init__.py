@@ -38,7 +38,9 @@ def corrupt(
     severity : int
         1 (weak) to 5 (strong); 0 is the identity.
     suite : str or SuiteManifest
-        Name of a shipped suite, or a suite of your own read by `pipeline.manifest.read_manifest`.
+        Name of a shipped suite, with the dataset where it has a list for each
+        (``"medmnist-c/bloodmnist"``), or a suite of your own read by
+        `pipeline.manifest.read_manifest`.
     seed : int
         Another seed gives other random numbers.
     sample : str or int, optional

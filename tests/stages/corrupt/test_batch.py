@@ -9,17 +9,23 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError, UsageError
 from stages.corrupt import corrupt, corrupt_batch
-from stages.corrupt.rendering import shipped_suite
-from stages.corrupt.testing import generated_image
+from stages.corrupt.rendering import suite_for
+from stages.corrupt.testing import generated_image, golden_names
 
-CORRUPTIONS = [one.name for one in shipped_suite("medimeta-c").corruptions]
-IMAGES = np.stack([np.roll(generated_image((40, 36, 3)), 3 * k, axis=0) for k in range(7)])
+SIDES = (40, 36)
+CORRUPTIONS = [
+    (name, corruption.name)
+    for name in golden_names()
+    for corruption in suite_for(name, *SIDES).corruptions
+]
+"""Every corruption of every shipped suite."""
+IMAGES = np.stack([np.roll(generated_image((*SIDES, 3)), 3 * k, axis=0) for k in range(7)])
 NAMES = [f"sample {k}" for k in range(len(IMAGES))]
 
 
-@settings(deadline=None, max_examples=40)
+@pytest.mark.parametrize(("suite", "corruption"), CORRUPTIONS)
+@settings(deadline=None, max_examples=3)
 @given(
-    corruption=st.sampled_from(CORRUPTIONS),
     severity=st.integers(0, 5),
     order=st.permutations(range(len(IMAGES))),
     count=st.integers(1, len(IMAGES)),
@@ -27,15 +33,24 @@ NAMES = [f"sample {k}" for k in range(len(IMAGES))]
     named=st.booleans(),
 )
 def test_a_batch_is_its_images_alone(
-    corruption: str, severity: int, order: list[int], count: int, threads: int, named: bool
+    suite: str,
+    corruption: str,
+    severity: int,
+    order: list[int],
+    count: int,
+    threads: int,
+    named: bool,
 ) -> None:
     """Any part of any order of a batch, on any number of threads, has the same bytes."""
     rows = order[:count]
     samples = [NAMES[row] for row in rows] if named else None
-    found = corrupt_batch(IMAGES[rows], corruption, severity, samples=samples, threads=threads)
+    found = corrupt_batch(
+        IMAGES[rows], corruption, severity, suite=suite, samples=samples, threads=threads
+    )
     for image, row in zip(found, rows, strict=True):
         sample = NAMES[row] if named else None
-        assert np.array_equal(image, corrupt(IMAGES[row], corruption, severity, sample=sample))
+        alone = corrupt(IMAGES[row], corruption, severity, suite=suite, sample=sample)
+        assert np.array_equal(image, alone)
 
 
 def test_gray_batches_follow_the_suite() -> None:
