@@ -244,7 +244,7 @@ def _declared_rows(study: Study, kind: str) -> list[dict[str, Any]]:
         ]
     if kind == "suites":
         return [
-            {"id": one.id, "corruptions": len(one.corruptions), "title": one.title}
+            {"id": one.id, "corruptions": len(study.corruptions_of(one.id)), "title": one.title}
             for one in study.suites.values()
         ]
     if kind == "encoders":

@@ -108,6 +108,12 @@ class Study:
         base, _ = split_name(name)
         return cast("SuiteManifest", _named("suite", base, self.suites))
 
+    def corruptions_of(self, suite: str) -> set[str]:
+        """Return the names of a suite's corruptions, over all datasets and sizes."""
+        declared = self.suite(suite)
+        below = [self.corruptions_of(anchor.suite) for anchor in declared.between]
+        return {corruption.name for corruption in declared.corruptions}.union(*below)
+
     def suites_present(self) -> list[str]:
         """Return the declared suites of which the store has any set, by backend, in name order."""
         folder = self.store.root / "corruptions"

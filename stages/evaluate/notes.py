@@ -125,7 +125,7 @@ def trend_notes(own: SystemScores) -> list[Note]:
 
 
 def condensed(notes: Iterable[tuple[System, Mapping[str, Any]]]) -> list[str]:
-    """Return notes as few lines for people: what does not fall, by encoder and protocol.
+    """Return notes as few lines for people: what does not fall, by suite, encoder and protocol.
 
     Only accuracy is told, and nothing that the tables mark themselves; a note's fields are those
     of `Note` by name.
@@ -134,7 +134,7 @@ def condensed(notes: Iterable[tuple[System, Mapping[str, Any]]]) -> list[str]:
     lines: list[str] = []
     for system, note in notes:
         if note["kind"] == "does-not-fall" and note["metric"] == "accuracy":
-            named = (system.encoder, system.protocol, system.template)
+            named = (system.suite, system.encoder, system.protocol, system.template)
             under = places.setdefault(tuple(part for part in named if part), {})
             under.setdefault(note["corruption"], []).append(system.dataset)
         elif note["kind"] in {"undefined", "incomplete-baseline"}:
