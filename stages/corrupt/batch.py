@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, UsageError
+from stages.corrupt.checking import check_image
 from stages.corrupt.rendering import (
-    check_image,
     checked_request,
     render_rows,
     rendered_shape,

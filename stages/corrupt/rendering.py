@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import functools
 import importlib.resources
-import operator
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import SupportsIndex
 
 import blake3
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.digest import canonical_json
-from pipeline.errors import DataError, UsageError
 from pipeline.manifest import read_manifest, unknown_name
 from pipeline.stream import Stream
 from stages.corrupt.applying import applied
 from stages.corrupt.backends import kernel_of
+from stages.corrupt.checking import check_image, check_severity, check_size, whole_number
 from stages.corrupt.kernels import scratch
 from stages.corrupt.kernels.kernel import Image, Images, Shape
 from stages.corrupt.kernels.luminance import luminance
 from stages.corrupt.naming import Backend
-from stages.corrupt.schema import SEVERITIES, CorruptionDeclaration, SuiteManifest
+from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
 
 _CHUNK_BYTES: Mapping[Backend, int] = {
     "native": 1 << 21,  # keeps the interpreter out and fits a core's cache
@@ -105,9 +103,9 @@ def render_rows(
     image, `out` is (N, *`rendered_shape`).
     """
     kernel = kernel_of(backend, corruption, severity, device)
-    _check_severity(severity)
+    check_severity(severity)
     shape = _shape(images[0])
-    _check_size(shape, kernel.smallest_side, corruption.name)
+    check_size(shape, kernel.smallest_side, corruption.name)
     if severity == 0:
         out[:] = images
         return [{} for _ in streams]
@@ -170,14 +168,14 @@ def checked_request(
     """
     manifest = _suite_for(suite, shape)
     declared = manifest.corruption(corruption)
-    return manifest, declared, _check_severity(severity), _whole_number("seed", seed)
+    return manifest, declared, check_severity(severity), whole_number("seed", seed)
 
 
 def sample_name(image: NDArray[np.uint8], sample: object) -> str | int:
     """Return the identity that keys an image's random numbers: `sample`, or of None the pixels."""
     if sample is None:
         return _pixel_identity(image)
-    return sample if isinstance(sample, str) else _whole_number("sample", sample)
+    return sample if isinstance(sample, str) else whole_number("sample", sample)
 
 
 def _suite_for(suite: str | SuiteManifest, shape: tuple[int, ...]) -> SuiteManifest:
@@ -250,61 +248,3 @@ def _shape(image: Image) -> Shape:
 def _pixel_identity(image: NDArray[np.uint8]) -> str:
     hasher = blake3.blake3(canonical_json([image.dtype.str, list(image.shape)]))
     return hasher.update(np.ascontiguousarray(image).data).hexdigest()
-
-
-def _whole_number(what: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, SupportsIndex):
-        message = f"{what} must be a whole number, not {value!r}"
-        raise UsageError(message)
-    return operator.index(value)
-
-
-def _check_severity(severity: object) -> int:
-    number = _whole_number("severity", severity)
-    if not 0 <= number <= SEVERITIES:
-        message = f"severity must be 0 to {SEVERITIES} (0 is the identity), not {number}"
-        raise UsageError(message)
-    return number
-
-
-def check_image(image: object) -> None:
-    """Refuse what is not a uint8 image of 1 or 3 channels.
-
-    Raises
-    ------
-    DataError
-        Saying what it is, and the conversion where there is one.
-    """
-    if not isinstance(image, np.ndarray):
-        message = f"image must be a NumPy array, not {type(image).__name__}"
-        raise DataError(message)
-    if image.dtype != np.uint8:
-        message = f"image must be uint8, not {image.dtype}{_conversion(image)}"
-        raise DataError(message)
-    if image.ndim not in (2, 3):
-        message = f"image must have shape (H, W), (H, W, 1) or (H, W, 3), not {image.shape}"
-        raise DataError(message)
-    if image.ndim == 3 and image.shape[2] not in (1, 3):
-        message = f"image must have 1 or 3 channels last, but its shape is {image.shape}"
-        raise DataError(message)
-
-
-def _check_size(shape: Shape, smallest: int, corruption: str) -> None:
-    height, width, _ = shape
-    if min(height, width) < smallest:
-        message = f"{corruption} needs at least {smallest}x{smallest} pixels, not {height}x{width}"
-        raise DataError(message)
-
-
-def _conversion(image: NDArray[np.generic]) -> str:
-    """Return how to convert an image of another dtype, as the end of an error message."""
-    if image.dtype == np.uint16:
-        return (
-            "; convert it first: (image // 257).astype(numpy.uint8) for the full 16-bit range,"
-            " (image >> 4).astype(numpy.uint8) for 12 bits"
-        )
-    if image.dtype.kind == "f" and np.isnan(image).any():
-        return ", and it contains NaN"
-    if image.dtype.kind == "f":
-        return "; convert it first: (image * 255).round().astype(numpy.uint8) for values in 0 to 1"
-    return ""

@@ -14,6 +14,7 @@ from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
 from stages.corrupt.kernels.kernel import (
     ADDED,
+    LEVELS,
     Image,
     Images,
     Kernel,
@@ -59,10 +60,9 @@ def table(amount: float, added: float) -> NDArray[np.uint8]:
     -------
     table : (256, 256) uint8, read-only
     """
-    levels = np.arange(256, dtype=np.float64) / 255.0
-    value = levels[:, np.newaxis]
-    possible = (levels <= value) & (value > 0.0)
-    saturation = np.divide(value - levels, value, out=np.zeros((256, 256)), where=possible)
+    value = LEVELS[:, np.newaxis]
+    possible = (value >= LEVELS) & (value > 0.0)
+    saturation = np.divide(value - LEVELS, value, out=np.zeros((256, 256)), where=possible)
     raised = np.clip(value + amount, 0.0, 1.0)
     new = np.clip(raised * (1.0 - saturation), 0.0, 1.0) * 255.0 + added
     truncated = new.astype(np.uint8)

@@ -13,6 +13,7 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import exact_math, scratch
+from stages.corrupt.kernels.borders import mirrored
 from stages.corrupt.kernels.compiling import compiled
 from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 
@@ -55,7 +56,7 @@ def apply(image: Image, parameters: Parameters) -> Image:
         float(parameters["radius"]), float(parameters["alias_sigma"])
     )
     reach = int(heights.max())
-    rows, columns = _mirrored(height, reach + 1), _mirrored(width, passes.size - 2)
+    rows, columns = mirrored(height, reach + 1), mirrored(width, passes.size - 2)
     # The image with mirrored columns, then one row of sums for each height.
     memory = scratch.floats((height + reach + 1, columns.size * channels))
     padded, sums = memory[:height], memory[height:]
@@ -128,15 +129,6 @@ def column_sums(radius: float, alias_sigma: float) -> tuple[Indices, NDArray[np.
         weights += [*(share * steps[terms, x]).tolist(), *[0.0] * filling]
         passes.append(len(heights))
     return np.array(heights, np.int64), np.array(weights, np.float32), np.array(passes, np.int64)
-
-
-@functools.lru_cache(maxsize=256)
-def _mirrored(side: int, reach: int) -> Indices:
-    """Return the pixels at -reach … side + reach - 1, mirrored around the edge pixel (b|a b)."""
-    pixels = np.abs(np.arange(-reach, side + reach))
-    pixels = np.array(np.minimum(pixels, 2 * side - 2 - pixels), np.int64)
-    pixels.setflags(write=False)
-    return pixels
 
 
 @compiled("void(Array(uint8, 3, 'C', True), Array(int64, 1, 'C', True), float32[:, ::1])")

@@ -11,11 +11,12 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import gaussian_filter, scratch
+from stages.corrupt.kernels.borders import reflected
 from stages.corrupt.kernels.compiling import compiled
 from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 from stages.corrupt.kernels.noise import draw_key, random_words
 
-_TRUNCATE = 3.0
+TRUNCATE = 3.0
 """The weights of the smoothing end at this many standard deviations."""
 
 
@@ -81,7 +82,7 @@ def _displaced(image: Image, fields: NDArray[np.float32], parameters: Parameters
     sigmas = smoothing * height, smoothing * width
     for axis in range(2):
         gaussian_filter.smooth(
-            fields[axis], 1, sigmas, fields[axis + 2], truncate=_TRUNCATE, mirror=True
+            fields[axis], 1, sigmas, fields[axis + 2], truncate=TRUNCATE, border=reflected
         )
     pixels = float(parameters["strength"]) * (float(parameters["reach"]) * height)
     displaced = np.empty_like(image)

@@ -6,12 +6,16 @@ The C library and NumPy pick code by processor, and their last bits differ with 
 from __future__ import annotations
 
 import math
+from decimal import Context
 
 # ln 2 in two parts (fdlibm's e_exp.c): the first has 21 trailing zero bits, so that its product
 # with any exponent of a float64 is exact.
 _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _LN2 = 6.93147180559945286227e-01
+
+DIGITS = Context(prec=40)
+"""Decimal arithmetic is done in integers, and 40 digits round to the nearest float64."""
 
 _RADIANS_PER_DEGREE = 1.74532925199432954744e-02
 

@@ -7,8 +7,9 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.corrupt.kernels import exact_math
 from stages.corrupt.kernels.compiling import compiled
+from stages.corrupt.kernels.motion_blur import path_weights
+from stages.corrupt.kernels.zoom_blur import enlarged
 
 _UNROLL = 4
 """Copies added per pass over a row."""
@@ -16,13 +17,12 @@ _UNROLL = 4
 
 @functools.lru_cache(maxsize=64)
 def positions(side: int, zoom: float) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Return where the enlargement of `side` pixels samples them, as `scipy.ndimage.zoom(order=1)`.
+    """Return where the enlargement of `side` pixels samples them: see `zoom_blur.enlarged`.
 
     Sample x lies at pixel ``first[x] + part[x]``; ``first[x]`` is -1 where rounding has pushed it
     past the last pixel, which reads 0.
     """
-    zoomed = round(side * zoom)
-    at = np.arange(zoomed, dtype=np.float64) * ((side - 1) / (zoomed - 1))
+    at = enlarged(side, zoom)
     whole = np.floor(at)
     first = np.where(at > side - 1, -1, whole).astype(np.int64)
     part = at - whole
@@ -32,17 +32,12 @@ def positions(side: int, zoom: float) -> tuple[NDArray[np.int64], NDArray[np.flo
 
 
 @functools.lru_cache(maxsize=64)
-def path_weights(length: int, sigma: float) -> NDArray[np.float64]:
-    """Return the weights of `motion_blur.path_weights` in float64, filled up with weights 0.
+def filled_path_weights(length: int, sigma: float) -> NDArray[np.float64]:
+    """Return the weights of `motion_blur.path_weights`, filled up with 0 to a multiple of 4.
 
     A weight 0 adds exactly nothing.
     """
-    bell = [exact_math.exp(-(i * i) / (2.0 * (sigma * sigma))) for i in range(length)]
-    total = 0.0
-    for value in bell:
-        total += value
-    weights = np.zeros(-(-length // _UNROLL) * _UNROLL)
-    weights[:length] = [value / total for value in bell]
+    weights = np.pad(path_weights(length, sigma), (0, -length % _UNROLL))
     weights.setflags(write=False)
     return weights
 

@@ -22,7 +22,7 @@ from stages.corrupt.kernels.kernel import (
     Rounding,
     Shape,
 )
-from stages.corrupt.kernels.noise import draw_key, fill_words
+from stages.corrupt.kernels.noise import draw_key, fill_all_words
 
 _WIBBLE = 100.0
 """Square root of the largest random height at the first level (`imagecorruptions`, \
@@ -61,7 +61,7 @@ def apply(images: Images, parameters: Sequence[Parameters], foggy: Images) -> No
         images,
         np.array([entry["noise_key"] for entry in parameters], np.uint64),
         np.array([entry["amount"] for entry in parameters], np.float64),
-        _steps(side, [float(entry["decay"]) for entry in parameters]),
+        heights(side, [float(entry["decay"]) for entry in parameters]),
         np.array([ADDED[entry["rounding"]] for entry in parameters], np.float32),
         scratch.words(side * side),
         scratch.floats((_memory(side),)),
@@ -84,7 +84,7 @@ def apply_words(image: Image, words: NDArray[np.uint32], amount: float, decay: f
     side = map_side(image.shape)
     memory = np.empty(_memory(side), np.float32)
     foggy = np.empty_like(image)
-    _cloud(words, _steps(side, [decay])[0], memory)
+    _cloud(words, heights(side, [decay])[0], memory)
     _fog(image, memory[: side * side].reshape(side, side), amount, 0.0, foggy)
     return foggy
 
@@ -99,7 +99,7 @@ def _memory(side: int) -> int:
     return side * side + side * side // 4 + 4 * side
 
 
-def _steps(side: int, decays: Sequence[float]) -> NDArray[np.float32]:
+def heights(side: int, decays: Sequence[float]) -> NDArray[np.float32]:
     """Return (N, log2 side): the height at each level of a word of 1, as a signed number."""
     steps = np.empty((len(decays), side.bit_length() - 1), np.float32)
     for row, decay in enumerate(decays):
@@ -127,8 +127,7 @@ def _fog_all(
 ) -> None:
     side = 1 << steps.shape[1]
     for n in range(images.shape[0]):
-        for chunk in range(words.size // 1024):
-            fill_words(keys[n], chunk, words[chunk * 1024 : (chunk + 1) * 1024])
+        fill_all_words(keys[n], words)
         _cloud(words, steps[n], memory)
         cloud = memory[: side * side].reshape(side, side)
         _fog(images[n], cloud, amounts[n], added[n], foggy[n])

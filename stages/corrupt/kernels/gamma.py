@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Annotated
 
 import numpy as np
@@ -13,10 +13,8 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
+from stages.corrupt.kernels.exact_math import DIGITS
 from stages.corrupt.kernels.kernel import Images, Kernel, Parameters, Shape, in_runs
-
-_DIGITS = Context(prec=40)
-"""Decimal arithmetic is done in integers, and 40 digits round to the nearest float64."""
 
 
 class Severity(Declared):
@@ -47,7 +45,7 @@ def table(gamma: float) -> NDArray[np.uint8]:
     table : (256,) uint8, read-only
     """
     exponent = Decimal(gamma)
-    powers = [_DIGITS.power(Decimal(level / 255.0), exponent) for level in range(256)]
+    powers = [DIGITS.power(Decimal(level / 255.0), exponent) for level in range(256)]
     levels = np.array([int(255.999 * float(power)) for power in powers], np.uint8)
     levels.setflags(write=False)
     return levels

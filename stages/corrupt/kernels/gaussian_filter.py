@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import functools
-from decimal import Context, Decimal
+from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.corrupt.kernels import scratch
+from stages.corrupt.kernels.borders import Border, nearest
 from stages.corrupt.kernels.compiling import compiled
+from stages.corrupt.kernels.exact_math import DIGITS
+from stages.corrupt.kernels.kernel import Image
 
 _UNROLL = 2
 """Pairs of rows or columns added per pass over a row."""
-
-_DIGITS = Context(prec=40)
-"""Decimal arithmetic is done in integers, and 40 digits round to the nearest float64."""
 
 
 @functools.lru_cache(maxsize=256)
@@ -27,7 +28,7 @@ def half_weights(sigma: float, truncate: float = 4.0) -> NDArray[np.float64]:
     """
     reach = int(truncate * sigma + 0.5)
     scale = -0.5 / (sigma * sigma)
-    bell = [float(Decimal(scale * (x * x)).exp(_DIGITS)) for x in range(reach + 1)]
+    bell = [float(Decimal(scale * (x * x)).exp(DIGITS)) for x in range(reach + 1)]
     total = 0.0
     for x in range(-reach, reach + 1):
         total += bell[abs(x)]
@@ -36,21 +37,33 @@ def half_weights(sigma: float, truncate: float = 4.0) -> NDArray[np.float64]:
     return weights
 
 
-@functools.lru_cache(maxsize=256)
-def nearest(side: int, reach: int) -> NDArray[np.int64]:
-    """Return the pixels at -reach … side + reach - 1, where the edge pixel goes on (a a|a b)."""
-    pixels = np.clip(np.arange(-reach, side + reach), 0, side - 1)
-    pixels.setflags(write=False)
-    return pixels
+def smoothed(
+    image: Image,
+    sigma: float,
+    added: float,
+    *,
+    truncate: float = 4.0,
+    border: Border = nearest,
+) -> Image:
+    """Return `image` smoothed as by `smooth` in both directions, cut off to whole grey levels.
 
-
-@functools.lru_cache(maxsize=256)
-def reflected(side: int, reach: int) -> NDArray[np.int64]:
-    """Return the pixels at -reach … side + reach - 1, mirrored at the edge (b a|a b)."""
-    pixels = np.arange(-reach, side + reach) % (2 * side)
-    pixels = np.minimum(pixels, 2 * side - 1 - pixels)
-    pixels.setflags(write=False)
-    return pixels
+    Parameters
+    ----------
+    image : (H, W, C) uint8
+    sigma : float
+        Pixels; standard deviation.
+    added : float
+        Grey levels; added before the fraction is cut off.
+    truncate, border
+        As for `smooth`.
+    """
+    height, width, channels = image.shape
+    plane, out = scratch.floats((2, height, width * channels))
+    levels = np.empty_like(image)
+    _to_floats(image.reshape(-1), plane.reshape(-1))
+    smooth(plane, channels, (sigma, sigma), out, truncate=truncate, border=border)
+    _truncate(out.reshape(-1), added, levels.reshape(-1))
+    return levels
 
 
 def smooth(
@@ -60,7 +73,7 @@ def smooth(
     out: NDArray[np.float32],
     *,
     truncate: float = 4.0,
-    mirror: bool = False,
+    border: Border = nearest,
 ) -> None:
     """Write to `out` the `plane` smoothed down its columns and then along its rows.
 
@@ -75,14 +88,13 @@ def smooth(
         Must not overlap `plane`.
     truncate : float
         Weights end at this many standard deviations.
-    mirror : bool
-        The image is mirrored at its edges; otherwise its edge pixels go on.
+    border : Border
+        What lies beyond the edges.
     """
     height, size = plane.shape
-    beyond = reflected if mirror else nearest
     down, along = (_whole_passes(sigma, truncate) for sigma in sigmas)
-    rows = beyond(height, down.size - 1)
-    columns = beyond(size // channels, along.size - 1)
+    rows = border(height, down.size - 1)
+    columns = border(size // channels, along.size - 1)
     _smooth(plane, rows, columns, channels, down, along, out)
 
 
@@ -90,8 +102,7 @@ def smooth(
 def _whole_passes(sigma: float, truncate: float) -> NDArray[np.float32]:
     """Return `half_weights` filled up with weights 0, which add exactly nothing."""
     weights = half_weights(sigma, truncate)
-    filled = np.zeros(1 - (1 - weights.size) // _UNROLL * _UNROLL, np.float32)
-    filled[: weights.size] = weights
+    filled = np.pad(weights.astype(np.float32), (0, (1 - weights.size) % _UNROLL))
     filled.setflags(write=False)
     return filled
 
@@ -138,3 +149,15 @@ def _smooth(
             right1 = line[margin + (k + 1) * channels :]
             for j in range(size):
                 total[j] = total[j] + w0 * (left0[j] + right0[j]) + w1 * (left1[j] + right1[j])
+
+
+@compiled("void(Array(uint8, 1, 'C', True), float32[::1])")
+def _to_floats(image: Image, values: NDArray[np.float32]) -> None:
+    for i in range(image.size):
+        values[i] = np.float32(image[i])
+
+
+@compiled("void(Array(float32, 1, 'C', True), float32, uint8[::1])")
+def _truncate(values: NDArray[np.float32], added: float, levels: Image) -> None:
+    for i in range(values.size):
+        levels[i] = np.uint8(np.int32(min(values[i] + added, np.float32(255.0))))

@@ -10,8 +10,9 @@ from pydantic import Field
 
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
-from stages.corrupt.kernels import gaussian_filter
+from stages.corrupt.kernels import scratch
 from stages.corrupt.kernels.compiling import compiled
+from stages.corrupt.kernels.gaussian_filter64 import half_filter, smooth_in_float64
 from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 from stages.corrupt.kernels.noise import draw_key, random_words
 
@@ -73,18 +74,21 @@ def apply_moves(image: Image, moves: NDArray[np.int8], reach: int, sigma: float)
     sigma : float
         Pixels; standard deviation of the blurs.
     """
-    height, width, channels = image.shape
-    weights = gaussian_filter.half_weights(sigma)
-    rows = gaussian_filter.nearest(height, weights.size - 1)
-    columns = gaussian_filter.nearest(width, weights.size - 1)
-    smoothed = np.empty((height, width * channels))
-    moved, second = np.empty_like(image), np.empty_like(image)
-    _blur(image.reshape(height, -1) / 255.0, rows, columns, channels, weights, smoothed)
-    _truncate(smoothed.reshape(-1), moved.reshape(-1))
+    moved = _blurred(image, sigma)
     _move(moved, moves, reach)
-    _blur(moved.reshape(height, -1) / 255.0, rows, columns, channels, weights, smoothed)
-    _truncate(smoothed.reshape(-1), second.reshape(-1))
-    return second
+    return _blurred(moved, sigma)
+
+
+def _blurred(image: Image, sigma: float) -> Image:
+    height, width, channels = image.shape
+    weights, rows, columns = half_filter(sigma, height, width)
+    blurred = np.empty_like(image)
+    memory = scratch.words(4 * image.size).view(np.float64)
+    plain, smooth = memory.reshape(2, height, width * channels)
+    np.divide(image.reshape(plain.shape), 255.0, out=plain, dtype=np.float64)
+    smooth_in_float64(plain, rows, columns, channels, weights, False, smooth)
+    _truncate(smooth.reshape(-1), blurred.reshape(-1))
+    return blurred
 
 
 @compiled("void(Array(uint32, 1, 'C', True), int64, int8[:, ::1])")
@@ -109,46 +113,6 @@ def _move(image: Image, moves: NDArray[np.int8], reach: int) -> None:
                 column, row = x + moves[n, i, j, 0], y + moves[n, i, j, 1]
                 for c in range(channels):
                     image[y, x, c] = image[row, column, c]
-
-
-@compiled(
-    "void(Array(float64, 2, 'C', True), Array(int64, 1, 'C', True), Array(int64, 1, 'C', True),"
-    " int64, Array(float64, 1, 'C', True), float64[:, ::1])"
-)
-def _blur(
-    clean: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    columns: NDArray[np.int64],
-    channels: int,
-    weights: NDArray[np.float64],
-    smoothed: NDArray[np.float64],
-) -> None:
-    height, size = clean.shape
-    reach = weights.size - 1
-    margin = reach * channels
-    line = np.empty(size + 2 * margin, np.float64)
-    inner = line[margin:]
-    for y in range(height):
-        own = clean[y]
-        for j in range(size):
-            inner[j] = own[j] * weights[0]
-        for k in range(reach, 0, -1):
-            above, below = clean[rows[y + reach - k]], clean[rows[y + reach + k]]
-            weight = weights[k]
-            for j in range(size):
-                inner[j] = inner[j] + (above[j] + below[j]) * weight
-        for i in range(2 * reach):  # left of the row, then right of it
-            at = i + i // reach * (size // channels)
-            for c in range(channels):
-                line[at * channels + c] = inner[columns[at] * channels + c]
-        total = smoothed[y]
-        for j in range(size):
-            total[j] = inner[j] * weights[0]
-        for k in range(reach, 0, -1):
-            left, right = line[margin - k * channels :], line[margin + k * channels :]
-            weight = weights[k]
-            for j in range(size):
-                total[j] = total[j] + (left[j] + right[j]) * weight
 
 
 @compiled("void(Array(float64, 1, 'C', True), uint8[::1])")

@@ -36,7 +36,7 @@ def apply(images: Images, parameters: Sequence[Parameters], noisy: Images) -> No
     _add_impulses(
         images.reshape(count, -1),
         np.array([entry["noise_key"] for entry in parameters], np.uint64),
-        np.array([_threshold(float(entry["amount"])) for entry in parameters], np.uint32),
+        np.array([threshold_of(float(entry["amount"])) for entry in parameters], np.uint32),
         noisy.reshape(count, -1),
     )
 
@@ -47,7 +47,7 @@ def impulses(key: int, shape: Shape, amount: float) -> NDArray[np.uint8]:
     Of each random word 31 bits decide whether the value is replaced and one bit by what.
     """
     mask = np.empty(shape, np.uint8)
-    _decide(random_words(key, mask.size), _threshold(amount), mask.reshape(-1))
+    _decide(random_words(key, mask.size), threshold_of(amount), mask.reshape(-1))
     return mask
 
 
@@ -65,7 +65,8 @@ def apply_mask(image: Image, mask: NDArray[np.uint8]) -> Image:
     return noisy
 
 
-def _threshold(amount: float) -> int:
+def threshold_of(amount: float) -> int:
+    """Return the 31-bit number below which a share `amount` of all lies: those are replaced."""
     return round(amount * 2.0**31)
 
 

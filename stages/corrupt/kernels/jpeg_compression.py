@@ -19,13 +19,13 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import scratch
 from stages.corrupt.kernels.compiling import compiled
+from stages.corrupt.kernels.cosine_transform import transform, transform_back
 from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
 
 _LANES = 32
 """Blocks that are transformed together, one to a vector lane."""
 
-# ITU-T T.81, tables K.1 and K.2: the steps at quality 50, by row and column of the transform.
-_LUMA = (
+LUMA = (
     *(16, 11, 10, 16, 24, 40, 51, 61),
     *(12, 12, 14, 19, 26, 58, 60, 55),
     *(14, 13, 16, 24, 40, 57, 69, 56),
@@ -35,13 +35,17 @@ _LUMA = (
     *(49, 64, 78, 87, 103, 121, 120, 101),
     *(72, 92, 95, 98, 112, 100, 103, 99),
 )
-_CHROMA = (
+"""Steps of the quantiser for luminance at quality 50, by row and column of the transform (ITU-T \
+T.81, table K.1)."""
+
+CHROMA = (
     *(17, 18, 24, 47, 99, 99, 99, 99),
     *(18, 21, 26, 66, 99, 99, 99, 99),
     *(24, 26, 56, 99, 99, 99, 99, 99),
     *(47, 66, 99, 99, 99, 99, 99, 99),
     *((99,) * 32),
 )
+"""Those for the two colour differences (ITU-T T.81, table K.2)."""
 
 
 class Severity(Declared):
@@ -64,14 +68,14 @@ def apply(image: Image, parameters: Parameters) -> Image:
     luma = np.empty((-(-height // 8) * 8, -(-width // 8) * 8), np.uint8)
     if channels == 1:
         _pad(image[:, :, 0], luma)
-        _compress(luma, steps(_LUMA, quality))
+        _compress(luma, steps(LUMA, quality))
         restored[:, :, 0] = luma[:height, :width]
         return restored
     # Blue and red difference lie side by side and are compressed as one plane.
     chroma = np.empty((-(-height // 16) * 8, -(-width // 16) * 16), np.uint8)
     _to_planes(image, luma, chroma)
-    _compress(luma, steps(_LUMA, quality))
-    _compress(chroma, steps(_CHROMA, quality))
+    _compress(luma, steps(LUMA, quality))
+    _compress(chroma, steps(CHROMA, quality))
     _to_colours(luma, chroma, restored)
     return restored
 
@@ -105,9 +109,9 @@ def _compress(plane: Image, quantiser: NDArray[np.int32]) -> None:
     blocks = scratch.words(groups * 64 * _LANES).view(np.int32).reshape(groups, 64, _LANES)
     blocks[-1] = 0
     _split(plane, blocks)
-    _transform(blocks)
+    transform(blocks)
     _quantise(blocks, quantiser)
-    _transform_back(blocks)
+    transform_back(blocks)
     _join(blocks, plane)
 
 
@@ -176,45 +180,6 @@ def _join(blocks: NDArray[np.int32], plane: Image) -> None:
                 row[bx * 8 + x] = np.uint8(group[(y & 7) * 8 + x, lane])
 
 
-@compiled("void(int32[:, :, ::1])")
-def _transform(blocks: NDArray[np.int32]) -> None:
-    # libjpeg's jfdctint.c (Loeffler, Ligtenberg and Moschytz 1989, 13 fraction bits), rows and
-    # then columns; each turn writes what it read transposed. The result is 8 times the transform.
-    turned = np.empty((64, 32), np.int32)
-    for n in range(blocks.shape[0]):
-        for turn in range(2):
-            source, out = (blocks[n], turned) if turn == 0 else (turned, blocks[n])
-            shift = (11 + 4 * turn) & 31
-            half = np.int32(1 << (shift - 1))
-            for k in range(8):
-                s = 8 * k
-                for j in range(32):
-                    d0, d7 = source[s, j], source[s + 7, j]
-                    d1, d6 = source[s + 1, j], source[s + 6, j]
-                    d2, d5 = source[s + 2, j], source[s + 5, j]
-                    d3, d4 = source[s + 3, j], source[s + 4, j]
-                    t0, t7 = np.int32(d0 + d7), np.int32(d0 - d7)
-                    t1, t6 = np.int32(d1 + d6), np.int32(d1 - d6)
-                    t2, t5 = np.int32(d2 + d5), np.int32(d2 - d5)
-                    t3, t4 = np.int32(d3 + d4), np.int32(d3 - d4)
-                    e0, e3 = np.int32(t0 + t3), np.int32(t0 - t3)
-                    e1, e2 = np.int32(t1 + t2), np.int32(t1 - t2)
-                    z1 = np.int32((e2 + e3) * 4433 + half)
-                    out[k, j] = np.int32((e0 + e1) * 8192 + half) >> shift
-                    out[32 + k, j] = np.int32((e0 - e1) * 8192 + half) >> shift
-                    out[16 + k, j] = np.int32(z1 + e3 * 6270) >> shift
-                    out[48 + k, j] = np.int32(z1 - e2 * 15137) >> shift
-                    z5 = np.int32((t4 + t6 + t5 + t7) * 9633 + half)
-                    z1 = np.int32((t4 + t7) * -7373)
-                    z2 = np.int32((t5 + t6) * -20995)
-                    z3 = np.int32((t4 + t6) * -16069 + z5)
-                    z4 = np.int32((t5 + t7) * -3196 + z5)
-                    out[56 + k, j] = np.int32(t4 * 2446 + z1 + z3) >> shift
-                    out[40 + k, j] = np.int32(t5 * 16819 + z2 + z4) >> shift
-                    out[24 + k, j] = np.int32(t6 * 25172 + z2 + z3) >> shift
-                    out[8 + k, j] = np.int32(t7 * 12299 + z1 + z4) >> shift
-
-
 @compiled("void(int32[:, :, ::1], Array(int32, 1, 'C', True))")
 def _quantise(blocks: NDArray[np.int32], quantiser: NDArray[np.int32]) -> None:
     for n in range(blocks.shape[0]):
@@ -227,48 +192,6 @@ def _quantise(blocks: NDArray[np.int32], quantiser: NDArray[np.int32]) -> None:
                 # Below 2**16 the float quotient never reaches a whole number that it is short of.
                 size = np.int32(np.float32(np.int32(abs(row[j]) + half)) / divisor)
                 row[j] = np.int32((size if row[j] >= 0 else np.int32(-size)) * step)
-
-
-@compiled("void(int32[:, :, ::1])")
-def _transform_back(blocks: NDArray[np.int32]) -> None:
-    # libjpeg's jidctint.c: columns and then rows, the result limited to grey levels.
-    turned = np.empty((64, 32), np.int32)
-    none, most = np.int32(0), np.int32(255)
-    for n in range(blocks.shape[0]):
-        for turn in range(2):
-            source, out = (blocks[n], turned) if turn == 0 else (turned, blocks[n])
-            shift = (11 + 7 * turn) & 31
-            half = np.int32(1 << (shift - 1))
-            for k in range(8):
-                s = 8 * k
-                for j in range(32):
-                    d2, d6 = source[16 + k, j], source[48 + k, j]
-                    z1 = np.int32((d2 + d6) * 4433)
-                    t2, t3 = np.int32(z1 - d6 * 15137), np.int32(z1 + d2 * 6270)
-                    t0 = np.int32((source[k, j] + source[32 + k, j]) * 8192 + half)
-                    t1 = np.int32((source[k, j] - source[32 + k, j]) * 8192 + half)
-                    e0, e3 = np.int32(t0 + t3), np.int32(t0 - t3)
-                    e1, e2 = np.int32(t1 + t2), np.int32(t1 - t2)
-                    t0, t1 = source[56 + k, j], source[40 + k, j]
-                    t2, t3 = source[24 + k, j], source[8 + k, j]
-                    z5 = np.int32((t0 + t2 + t1 + t3) * 9633)
-                    z1 = np.int32((t0 + t3) * -7373)
-                    z2 = np.int32((t1 + t2) * -20995)
-                    z3 = np.int32((t0 + t2) * -16069 + z5)
-                    z4 = np.int32((t1 + t3) * -3196 + z5)
-                    o0, o1 = np.int32(t0 * 2446 + z1 + z3), np.int32(t1 * 16819 + z2 + z4)
-                    o2, o3 = np.int32(t2 * 25172 + z2 + z3), np.int32(t3 * 12299 + z1 + z4)
-                    out[s, j] = np.int32(e0 + o3) >> shift
-                    out[s + 7, j] = np.int32(e0 - o3) >> shift
-                    out[s + 1, j] = np.int32(e1 + o2) >> shift
-                    out[s + 6, j] = np.int32(e1 - o2) >> shift
-                    out[s + 2, j] = np.int32(e2 + o1) >> shift
-                    out[s + 5, j] = np.int32(e2 - o1) >> shift
-                    out[s + 3, j] = np.int32(e3 + o0) >> shift
-                    out[s + 4, j] = np.int32(e3 - o0) >> shift
-        group = blocks[n].reshape(-1)
-        for j in range(group.size):
-            group[j] = min(max(np.int32(group[j] + 128), none), most)
 
 
 @compiled(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Generic, Literal, TypeAlias, TypeVar
@@ -30,6 +30,10 @@ Rounding: TypeAlias = Literal["down", "nearest"]
 
 ADDED: Mapping[str | int | float, float] = MappingProxyType({"down": 0.0, "nearest": 0.5})
 """What is added before the fraction is cut off, by `Rounding`."""
+
+LEVELS: NDArray[np.float64] = np.arange(256, dtype=np.float64) / 255.0
+"""The grey levels as shares of white; read-only."""
+LEVELS.setflags(write=False)
 
 S = TypeVar("S", bound=Declared)
 
@@ -91,10 +95,20 @@ def in_runs(
     """Return the `Kernel.apply` of a function for several images under the same parameters."""
 
     def apply_runs(images: Images, parameters: Sequence[Parameters], corrupted: Images) -> None:
-        start = 0
-        for stop in range(1, len(parameters) + 1):
-            if stop == len(parameters) or parameters[stop] != parameters[start]:
-                apply(images[start:stop], parameters[start], corrupted[start:stop])
-                start = stop
+        for rows in runs(parameters):
+            apply(images[rows], parameters[rows.start], corrupted[rows])
 
     return apply_runs
+
+
+def runs(parameters: Sequence[Parameters], own: frozenset[str] = frozenset()) -> Iterator[slice]:
+    """Yield the stretches of images whose parameters agree in all but those named in `own`."""
+    shared = [
+        {name: value for name, value in entry.items() if name not in own} if own else entry
+        for entry in parameters
+    ]
+    start = 0
+    for stop in range(1, len(shared) + 1):
+        if stop == len(shared) or shared[stop] != shared[start]:
+            yield slice(start, stop)
+            start = stop

@@ -92,13 +92,13 @@ def fill_path(sine: float, cosine: float, copies: NDArray[np.int64]) -> None:
 
 
 @functools.lru_cache(maxsize=64)
-def path_weights(length: int, sigma: float) -> NDArray[np.float32]:
+def path_weights(length: int, sigma: float) -> NDArray[np.float64]:
     """Return the `length` weights exp(-i**2 / (2 sigma**2)), divided by their sum; read-only."""
     bell = [exact_math.exp(-(i * i) / (2.0 * (sigma * sigma))) for i in range(length)]
     total = 0.0
     for value in bell:
         total += value
-    weights = np.array([value / total for value in bell], np.float32)
+    weights = np.array([value / total for value in bell])
     weights.setflags(write=False)
     return weights
 

@@ -33,7 +33,7 @@ def random_words(key: int, count: int) -> NDArray[np.uint32]:
     They lie in the thread's scratch memory, which the next call in the same thread overwrites.
     """
     words = scratch.words(-(-count // _CHUNK) * _CHUNK)
-    _fill_all(key, words)
+    fill_all_words(key, words)
     return words[:count]
 
 
@@ -87,7 +87,8 @@ def fill_words(key: int, chunk: int, words: NDArray[np.uint32]) -> None:
 
 
 @compiled("void(uint64, uint32[::1])")
-def _fill_all(key: int, words: NDArray[np.uint32]) -> None:
+def fill_all_words(key: int, words: NDArray[np.uint32]) -> None:
+    """Fill the `words` of `key`, a multiple of 1024: see `random_words`. For compiled callers."""
     for chunk in range(words.size // 1024):
         fill_words(key, chunk, words[chunk * 1024 : (chunk + 1) * 1024])
 
@@ -125,3 +126,15 @@ def fill_normals(
                 2.0
             )
             out[i] = sign * (lows[i] + part * (highs[i] - lows[i]))
+
+
+@compiled("void(uint64, Array(float32, 1, 'C', True), float32[::1])")
+def fill_all_normals(key: int, table: NDArray[np.float32], field: NDArray[np.float32]) -> None:
+    """Fill `field` with the normal numbers of `key`: see `standard_normal`. For compiled callers.
+
+    `table` is `normal_quantiles`.
+    """
+    words = np.empty(1024, np.uint32)
+    for start in range(0, field.size, 1024):
+        fill_words(key, start // 1024, words)
+        fill_normals(words, table, field[start : start + 1024])

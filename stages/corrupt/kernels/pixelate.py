@@ -44,62 +44,51 @@ def apply(images: Images, parameters: Parameters, blocky: Images) -> None:
     scale = float(parameters["scale"])
     _, height, width, _ = images.shape
     few_rows, few_columns = int(height * scale), int(width * scale)
-    shown = _nearest if parameters["enlarging"] == "nearest" else _box
-    rows, columns = _boxes(height, few_rows), _boxes(width, few_columns)
-    to_rows, to_columns = shown(height, few_rows), shown(width, few_columns)
+    rows, columns = boxes(height, few_rows), boxes(width, few_columns)
+    enlarging = str(parameters["enlarging"])
+    to_rows, to_columns = shown(height, few_rows, enlarging), shown(width, few_columns, enlarging)
     _shrink_and_enlarge_all(images, rows, columns, to_rows, to_columns, blocky)
 
 
 @functools.lru_cache(maxsize=64)
-def _boxes(side: int, small: int) -> NDArray[np.int64]:
+def boxes(side: int, small: int) -> NDArray[np.int64]:
     """Return what each of `small` pixels averages of an axis of `side` pixels.
 
     Returns
     -------
-    boxes : (small, 3) int64
+    averaged : (small, 3) int64, read-only
         First pixel, number of pixels, and the weight of each in units of 2**-22
         (Pillow, `Resample.c`: `precompute_coeffs` with the box filter).
     """
     scale = side / small
-    boxes = np.empty((small, 3), np.int64)
+    averaged = np.empty((small, 3), np.int64)
     for k in range(small):
         centre = (k + 0.5) * scale
         near = range(
             max(0, int(centre - 0.5 * scale + 0.5)), min(side, int(centre + 0.5 * scale + 0.5))
         )
         inside = [x for x in near if -0.5 < (x - centre + 0.5) * (1.0 / scale) <= 0.5]
-        boxes[k] = inside[0], len(inside), int(0.5 + 1.0 / len(inside) * (1 << _WEIGHT_BITS))
-    boxes.setflags(write=False)
-    return boxes
+        averaged[k] = inside[0], len(inside), int(0.5 + 1.0 / len(inside) * (1 << _WEIGHT_BITS))
+    averaged.setflags(write=False)
+    return averaged
 
 
 @functools.lru_cache(maxsize=64)
-def _nearest(side: int, small: int) -> NDArray[np.int64]:
-    """Return which of `small` pixels each pixel of an axis of `side` shows.
+def shown(side: int, small: int, enlarging: str) -> NDArray[np.int64]:
+    """Return which of `small` pixels each pixel of an axis of `side` shows; read-only.
 
-    The position is a running sum, as in Pillow (`Geometry.c`: `ImagingScaleAffine`), so that ties
-    fall the same way.
+    The position of "nearest" is a running sum, as in Pillow (`Geometry.c`: `ImagingScaleAffine`),
+    so that ties fall the same way. A "box" of one pixel around ``(x + 1/2) small / side`` holds
+    the centre of exactly one.
     """
     step = small / side
     position = 0.5 * step
-    nearest = np.empty(side, np.int64)
+    pixels = np.empty(side, np.int64)
     for x in range(side):
-        nearest[x] = int(position)
+        pixels[x] = int(position if enlarging == "nearest" else (x + 0.5) * step)
         position += step
-    nearest.setflags(write=False)
-    return nearest
-
-
-@functools.lru_cache(maxsize=64)
-def _box(side: int, small: int) -> NDArray[np.int64]:
-    """Return which of `small` pixels each pixel of an axis of `side` shows under the box filter.
-
-    A box of one pixel around ``(x + 1/2) small / side`` holds the centre of exactly one.
-    """
-    scale = small / side
-    shown = np.array([int((x + 0.5) * scale) for x in range(side)], np.int64)
-    shown.setflags(write=False)
-    return shown
+    pixels.setflags(write=False)
+    return pixels
 
 
 @compiled(

@@ -11,10 +11,7 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_by_one
-
-_LEVELS = np.arange(256, dtype=np.float64) / 255.0
-_LEVELS.setflags(write=False)
+from stages.corrupt.kernels.kernel import LEVELS, Image, Kernel, Parameters, Shape, one_by_one
 
 
 class Severity(Declared):
@@ -42,7 +39,7 @@ def apply(image: Image, parameters: Parameters) -> Image:
         return image.copy()
     saturated = np.empty_like(image)
     factor, amount = float(parameters["factor"]), float(parameters["amount"])
-    _saturate(image, _LEVELS, factor, amount, saturated)
+    _saturate(image, LEVELS, factor, amount, saturated)
     return saturated
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import Annotated
@@ -15,24 +14,23 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import exact_math, scratch
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.flakes import enlarge, fall, path_weights, positions
+from stages.corrupt.kernels.flakes import enlarge, fall, filled_path_weights, positions
 from stages.corrupt.kernels.kernel import (
     ADDED,
+    LEVELS,
     Image,
     Images,
     Kernel,
     Parameters,
     Rounding,
     Shape,
+    runs,
 )
 from stages.corrupt.kernels.motion_blur import fill_path
-from stages.corrupt.kernels.noise import draw_key, fill_normals, fill_words, normal_quantiles
+from stages.corrupt.kernels.noise import draw_key, fill_all_normals, normal_quantiles
 
 _STEEPEST, _TURNS = -135.0, 90.0
 """Degrees; the first angle of the flakes' fall, and the range of angles."""
-
-_LEVELS = np.arange(256, dtype=np.float64) / 255.0
-_LEVELS.setflags(write=False)
 
 
 class Severity(Declared):
@@ -84,14 +82,7 @@ def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | fl
 
 def apply(images: Images, parameters: Sequence[Parameters], snowy: Images) -> None:
     """Write each image in its snow: see `apply_field`."""
-
-    def shared(row: int) -> dict[str, int | float | str]:
-        own = ("noise_key", "angle")
-        return {name: value for name, value in parameters[row].items() if name not in own}
-
-    for _, group in itertools.groupby(range(len(images)), key=shared):
-        run = list(group)
-        rows = slice(run[0], run[-1] + 1)
+    for rows in runs(parameters, frozenset({"noise_key", "angle"})):
         _apply_run(images[rows], parameters[rows], None, snowy[rows])
 
 
@@ -141,13 +132,13 @@ def _apply_run(
         (float(shared["mean"]), float(shared["spread"]), float(shared["threshold"])),
         *positions(shape[0], zoom),
         *positions(shape[1], zoom),
-        path_weights(length, float(shared["sigma"])),
+        filled_path_weights(length, float(shared["sigma"])),
         float(shared["kept"]),
         ADDED[shared["rounding"]] if "rounding" in shared else 0.0,
         normal_quantiles(),
         np.empty(shape, np.float32) if field is None else np.ascontiguousarray(field),
         field is None,
-        _LEVELS,
+        LEVELS,
         scratch.words(2 * (height + length) * (width + 2 * length)).view(np.float64),
         np.empty((height, width), np.uint8),
         snowy,
@@ -182,12 +173,10 @@ def _snow_all(
     snowy: Images,
 ) -> None:
     _, height, width, _ = images.shape
-    words, numbers = np.empty(1024, np.uint32), field.reshape(-1)
     copies, stopped = np.empty((2, weights.size), np.int64), np.empty_like(weights)
     for n in range(images.shape[0]):
-        for start in range(0, numbers.size if drawn else 0, 1024):
-            fill_words(keys[n], start // 1024, words)
-            fill_normals(words, quantiles, numbers[start : start + 1024])
+        if drawn:
+            fill_all_normals(keys[n], quantiles, field.reshape(-1))
         fill_path(turns[n, 0], turns[n, 1], copies)
         stopped[:] = weights
         for k in range(weights.size):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Annotated, Literal, Self
 
@@ -24,8 +23,9 @@ from stages.corrupt.kernels.kernel import (
     Parameters,
     Rounding,
     Shape,
+    runs,
 )
-from stages.corrupt.kernels.noise import draw_key, fill_normals, fill_words, normal_quantiles
+from stages.corrupt.kernels.noise import draw_key, fill_all_normals, normal_quantiles
 from stages.corrupt.kernels.relief import shine_of
 
 _WATER = (175 / 255.0, 238 / 255.0, 238 / 255.0)
@@ -83,15 +83,9 @@ def draw(stream: Stream, severity: Severity, shape: Shape) -> dict[str, int | fl
 
 def apply(images: Images, parameters: Sequence[Parameters], spattered: Images) -> None:
     """Write each image with its drops: see `apply_field`."""
-
-    def shared(row: int) -> dict[str, int | float | str]:
-        return {name: value for name, value in parameters[row].items() if name != "noise_key"}
-
-    for _, group in itertools.groupby(range(len(images)), key=shared):
-        run = list(group)
-        rows = slice(run[0], run[-1] + 1)
-        keys = np.array([parameters[row]["noise_key"] for row in run], np.uint64)
-        _apply_run(images[rows], parameters[run[0]], keys, None, spattered[rows])
+    for rows in runs(parameters, frozenset({"noise_key"})):
+        keys = np.array([entry["noise_key"] for entry in parameters[rows]], np.uint64)
+        _apply_run(images[rows], parameters[rows.start], keys, None, spattered[rows])
 
 
 def apply_field(image: Image, field: NDArray[np.float32], parameters: Parameters) -> Image:
@@ -176,17 +170,16 @@ def _spatter_all(
     _, height, width, _ = images.shape
     mean, spread, threshold = drops
     size, cells = height * width, (height + 4) * (width + 4)
-    words, numbers = np.empty(1024, np.uint32), field.reshape(-1)
+    numbers = field.reshape(-1)
     plain = memory[: 2 * size].view(np.float64)
     smoothed = memory[2 * cells : 2 * cells + 2 * size].view(np.float64)
     for n in range(images.shape[0]):
-        for start in range(0, size if drawn else 0, 1024):
-            fill_words(keys[n], start // 1024, words)
-            fill_normals(words, quantiles, numbers[start : start + 1024])
+        if drawn:
+            fill_all_normals(keys[n], quantiles, numbers)
         for i in range(size):
             plain[i] = mean + spread * np.float64(numbers[i])
         shaped = smoothed.reshape(height, width)
-        smooth_in_float64(plain.reshape(height, width), rows, columns, weights, False, shaped)
+        smooth_in_float64(plain.reshape(height, width), rows, columns, 1, weights, False, shaped)
         if shine >= 0.0:
             levels = memory[4 * cells :].view(np.uint8)[3 * cells : 3 * cells + size]
             for i in range(size):
@@ -200,7 +193,7 @@ def _spatter_all(
             for i in range(size):
                 plain[i] = 1.0 if smoothed[i] > threshold else 0.0
             mask = plain.reshape(height, width)
-            smooth_in_float64(mask, edge_rows, edge_columns, edge_weights, True, shaped)
+            smooth_in_float64(mask, edge_rows, edge_columns, 1, edge_weights, True, shaped)
             _cover_with_mud(images[n], shaped, added, spattered[n])
 
 

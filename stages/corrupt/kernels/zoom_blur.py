@@ -95,7 +95,7 @@ def positions(side: int, step: float, count: int, crop: Crop) -> tuple[Indices, 
     for f in range(count):
         # numpy.arange(1, stop, step), which made the published factors, counts in this delta.
         factor = 1.0 + f * ((1.0 + step) - 1.0)
-        top, cropped, at = _enlarged(side, factor, crop)
+        top, cropped, at = _enlarged_and_cut(side, factor, crop)
         whole = np.floor(at)
         outside = at > cropped - 1
         first[f] = np.where(outside, side, whole.astype(np.int64) + top)
@@ -105,16 +105,24 @@ def positions(side: int, step: float, count: int, crop: Crop) -> tuple[Indices, 
     return first, part
 
 
-def _enlarged(side: int, factor: float, crop: Crop) -> tuple[int, int, NDArray[np.float64]]:
+def enlarged(side: int, zoom: float) -> NDArray[np.float64]:
+    """Return where `scipy.ndimage.zoom(order=1)` samples an axis of `side` pixels, in pixels.
+
+    Rounding pushes some positions past the last pixel, which reads 0 in `scipy`.
+    """
+    zoomed = round(side * zoom)
+    return np.arange(zoomed, dtype=np.float64) * ((side - 1) / (zoomed - 1))
+
+
+def _enlarged_and_cut(side: int, factor: float, crop: Crop) -> tuple[int, int, NDArray[np.float64]]:
     """Return the first and the number of the central pixels, and positions among them."""
-    x = np.arange(side, dtype=np.float64)
     if crop == "centred":
         centre = (side - 1) / 2
-        return 0, side, (x - centre) / factor + centre
+        return 0, side, (np.arange(side, dtype=np.float64) - centre) / factor + centre
     cropped = math.ceil(side / factor)
-    zoomed = round(cropped * factor)
-    trimmed = (zoomed - side) // 2 if crop == "trimmed" else 0
-    return (side - cropped) // 2, cropped, (x + trimmed) * ((cropped - 1) / (zoomed - 1))
+    at = enlarged(cropped, factor)
+    trimmed = (at.size - side) // 2 if crop == "trimmed" else 0
+    return (side - cropped) // 2, cropped, at[trimmed : trimmed + side]
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from stages.corrupt.kernels.kernel import Images, Parameters
+from stages.corrupt.kernels.kernel import Images, Parameters, runs
 from stages.corrupt.on_torch.device import chosen_device
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class BatchedKernel:
             # torch warns of memory that must not be written, though it is only read here.
             readable = images if images.flags.writeable else images.copy()
             with _ONE_AT_A_TIME:
-                for rows in _runs(parameters, self.own):
+                for rows in runs(parameters, self.own):
                     self._fill(readable[rows], parameters[rows], corrupted[rows], chosen)
 
         return apply
@@ -79,15 +79,3 @@ class BatchedKernel:
         half = len(images) // 2
         for rows in (slice(half), slice(half, None)):
             self._fill(images[rows], parameters[rows], corrupted[rows], device)
-
-
-def _runs(parameters: Sequence[Parameters], own: frozenset[str]) -> Iterator[slice]:
-    """Return the stretches of images whose parameters agree in all but `own`."""
-    shared = [
-        {name: value for name, value in entry.items() if name not in own} for entry in parameters
-    ]
-    start = 0
-    for stop in range(1, len(shared) + 1):
-        if stop == len(shared) or shared[stop] != shared[start]:
-            yield slice(start, stop)
-            start = stop

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-LEVELS: NDArray[np.float64] = np.arange(256, dtype=np.float64) / 255.0
-"""The grey levels as shares of white, rounded as the native kernels round them; read-only."""
-LEVELS.setflags(write=False)
 
 
 def constant(array: NDArray[Any], batch: Tensor) -> Tensor:

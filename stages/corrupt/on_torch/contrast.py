@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.corrupt.kernels.kernel import ADDED, Parameters
+from stages.corrupt.kernels.kernel import ADDED, LEVELS, Parameters
 from stages.corrupt.on_torch.batched import BatchedKernel
-from stages.corrupt.on_torch.constants import LEVELS, constant, divided
+from stages.corrupt.on_torch.constants import constant, divided
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -1,4 +1,4 @@
-"""The cosine transform of 8 x 8 blocks in whole numbers, as in `kernels.jpeg_compression`.
+"""The cosine transform of 8 x 8 blocks in whole numbers, as in `kernels.cosine_transform`.
 
 Loeffler, Ligtenberg and Moschytz 1989 with 13 fraction bits (libjpeg's jfdctint.c and jidctint.c).
 """

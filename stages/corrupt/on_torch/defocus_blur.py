@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from stages.corrupt.kernels.borders import mirrored
 from stages.corrupt.kernels.defocus_blur import column_sums
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.on_torch.batched import BatchedKernel
 from stages.corrupt.on_torch.constants import constant, truncated
-from stages.corrupt.on_torch.separable import mirrored
 
 if TYPE_CHECKING:
     from torch import Tensor

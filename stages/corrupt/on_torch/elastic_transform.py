@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stages.corrupt.kernels.elastic_transform import _TRUNCATE
+from stages.corrupt.kernels.borders import reflected
+from stages.corrupt.kernels.elastic_transform import TRUNCATE
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.on_torch.batched import BatchedKernel
 from stages.corrupt.on_torch.constants import truncated
@@ -30,7 +31,7 @@ def render(images: Tensor, parameters: Sequence[Parameters]) -> Tensor:
     sigmas = smoothing * height, smoothing * width
     # Displacements along columns and down rows are the two channels of one image.
     planes = field.view(count, 2, height, width).permute(0, 2, 3, 1)
-    smoothed = smooth(planes, sigmas, truncate=_TRUNCATE, mirror=True)
+    smoothed = smooth(planes, sigmas, truncate=TRUNCATE, border=reflected)
     pixels = float(np.float32(float(settings["strength"]) * (float(settings["reach"]) * height)))
     along, down = (smoothed * pixels).unbind(3)
     return _sampled(images, along, down)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.corrupt.kernels.fog import _steps, map_side
+from stages.corrupt.kernels.fog import heights, map_side
 from stages.corrupt.kernels.kernel import ADDED, Parameters
 from stages.corrupt.on_torch.batched import BatchedKernel
 from stages.corrupt.on_torch.constants import truncated
@@ -26,7 +26,7 @@ def render(images: Tensor, parameters: Sequence[Parameters]) -> Tensor:
     settings = parameters[0]
     side = map_side(images.shape)
     words = random_words(noise_keys(parameters, images), side * side)
-    cloud = _cloud(words, [float(step) for step in _steps(side, [float(settings["decay"])])[0]])
+    cloud = _cloud(words, heights(side, [float(settings["decay"])])[0].tolist())
     low, high = cloud.amin(dim=(1, 2)), cloud.amax(dim=(1, 2))
     thickest = 255.0 * float(settings["amount"])
     range_ = high.to(torch.float64) - low.to(torch.float64)

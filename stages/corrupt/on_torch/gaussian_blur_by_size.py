@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from stages.corrupt.kernels.gaussian_filter import half_weights
+from stages.corrupt.kernels.borders import mirrored
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.on_torch.batched import BatchedKernel
 from stages.corrupt.on_torch.constants import truncated
-from stages.corrupt.on_torch.separable import mirrored, weighted
+from stages.corrupt.on_torch.separable import smooth
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,9 +21,9 @@ def render(images: Tensor, parameters: Sequence[Parameters]) -> Tensor:
 
     size = int(parameters[0]["size"])
     sigma = 0.15 * size + 0.35
-    weights = half_weights(sigma, (size // 2) / sigma).astype(np.float32)
-    smoothed = weighted(images.to(torch.float32), 1, weights, mirrored)
-    return truncated(weighted(smoothed, 2, weights, mirrored) + 0.5)
+    values, truncate = images.to(torch.float32), (size // 2) / sigma
+    smoothed = smooth(values, (sigma, sigma), truncate=truncate, border=mirrored)
+    return truncated(smoothed + 0.5)
 
 
 KERNEL = BatchedKernel("gaussian_blur_by_size", render)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.corrupt.kernels.gaussian_filter import half_weights, nearest
-from stages.corrupt.kernels.kernel import Parameters
+from stages.corrupt.kernels.borders import nearest
+from stages.corrupt.kernels.gaussian_filter import half_weights
+from stages.corrupt.kernels.kernel import LEVELS, Parameters
 from stages.corrupt.on_torch.batched import BatchedKernel
-from stages.corrupt.on_torch.constants import LEVELS, looked_up
+from stages.corrupt.on_torch.constants import looked_up
 from stages.corrupt.on_torch.philox import noise_keys, random_words
 from stages.corrupt.on_torch.separable import weighted
 

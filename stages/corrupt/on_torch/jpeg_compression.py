@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.corrupt.kernels.jpeg_compression import _CHROMA, _LUMA, steps
+from stages.corrupt.kernels.jpeg_compression import CHROMA, LUMA, steps
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.on_torch.batched import BatchedKernel
 from stages.corrupt.on_torch.constants import constant
@@ -26,16 +26,16 @@ def render(images: Tensor, parameters: Sequence[Parameters]) -> Tensor:
     _, height, width, channels = images.shape
     values = images.to(torch.int32)
     if channels == 1:
-        kept = _compressed(values[..., 0], steps(_LUMA, quality))
+        kept = _compressed(values[..., 0], steps(LUMA, quality))
         return kept[:, :height, :width, None].to(torch.uint8)
     red, green, blue = values.unbind(3)
     half = (1 << 15) - 1 + (128 << 16)
     luma = 19595 * red + 38470 * green + 7471 * blue + 32768 >> 16
     to_blue = 32768 * blue - 11059 * red - 21709 * green + half >> 16
     to_red = 32768 * red - 27439 * green - 5329 * blue + half >> 16
-    luma = _compressed(luma, steps(_LUMA, quality))[:, :height, :width]
+    luma = _compressed(luma, steps(LUMA, quality))[:, :height, :width]
     to_blue, to_red = (
-        _enlarged(_compressed(_halved(plane), steps(_CHROMA, quality)), height, width)
+        _enlarged(_compressed(_halved(plane), steps(CHROMA, quality)), height, width)
         for plane in (to_blue, to_red)
     )
     colours = [

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from stages.corrupt.kernels.kernel import Parameters
+from stages.corrupt.kernels.kernel import LEVELS, Parameters
 from stages.corrupt.on_torch.batched import BatchedKernel
-from stages.corrupt.on_torch.constants import LEVELS, divided, looked_up
+from stages.corrupt.on_torch.constants import divided, looked_up
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -2,42 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.corrupt.kernels.gaussian_filter import half_weights, nearest, reflected
+from stages.corrupt.kernels.borders import Border, nearest
+from stages.corrupt.kernels.gaussian_filter import half_weights
 from stages.corrupt.on_torch.constants import constant
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Beyond: TypeAlias = Callable[[int, int], NDArray[np.int64]]
-"""Which pixels lie at -reach … side + reach - 1: see `kernels.gaussian_filter.nearest`."""
-
 
 def smooth(
-    planes: Tensor, sigmas: tuple[float, float], *, truncate: float = 4.0, mirror: bool = False
+    planes: Tensor,
+    sigmas: tuple[float, float],
+    *,
+    truncate: float = 4.0,
+    border: Border = nearest,
 ) -> Tensor:
     """Return `planes` smoothed down their columns and then along their rows.
 
     Parameters
     ----------
     planes : (N, H, W, C) float32
-    sigmas, truncate, mirror
+    sigmas, truncate, border
         As for `kernels.gaussian_filter.smooth`.
     """
-    beyond = reflected if mirror else nearest
     for axis, sigma in enumerate(sigmas, start=1):
         weights = half_weights(sigma, truncate).astype(np.float32)
-        planes = weighted(planes, axis, weights, beyond)
+        planes = weighted(planes, axis, weights, border)
     return planes
 
 
 def weighted(
-    planes: Tensor, axis: int, weights: NDArray[Any], beyond: Beyond, *, inwards: bool = False
+    planes: Tensor, axis: int, weights: NDArray[Any], border: Border, *, inwards: bool = False
 ) -> Tensor:
     """Return the sum of `planes` and their neighbours along `axis`, weighted by distance.
 
@@ -50,15 +50,10 @@ def weighted(
         The neighbours are added from the farthest to the nearest; otherwise the other way round.
     """
     side, reach = planes.shape[axis], len(weights) - 1
-    padded = planes.index_select(axis, constant(beyond(side, reach), planes))
+    padded = planes.index_select(axis, constant(border(side, reach), planes))
     total = planes * float(weights[0])
     for k in range(reach, 0, -1) if inwards else range(1, reach + 1):
         before = padded.narrow(axis, reach - k, side)
         after = padded.narrow(axis, reach + k, side)
         total += (before + after) * float(weights[k])
     return total
-
-
-def mirrored(side: int, reach: int) -> NDArray[np.int64]:
-    """Return the pixels at -reach … side + reach - 1, mirrored around the edge pixel (b|a b)."""
-    return np.pad(np.arange(side), reach, mode="reflect")

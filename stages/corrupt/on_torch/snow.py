@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stages.corrupt.kernels.flakes import path_weights, positions
-from stages.corrupt.kernels.kernel import ADDED, Parameters
+from stages.corrupt.kernels.flakes import positions
+from stages.corrupt.kernels.kernel import ADDED, LEVELS, Parameters
+from stages.corrupt.kernels.motion_blur import path_weights
 from stages.corrupt.kernels.snow import field_shape
 from stages.corrupt.on_torch.batched import BatchedKernel
-from stages.corrupt.on_torch.constants import LEVELS, constant, divided, looked_up
+from stages.corrupt.on_torch.constants import constant, divided, looked_up
 from stages.corrupt.on_torch.paths import paths, sum_of_copies
 from stages.corrupt.on_torch.philox import noise_keys, standard_normal
 

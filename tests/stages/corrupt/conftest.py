@@ -10,6 +10,7 @@ import types
 import warnings
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,19 @@ def reference() -> ModuleType:
             del sys.modules["pkg_resources"]
         else:
             sys.modules["pkg_resources"] = before
+
+
+@pytest.fixture
+def package(reference: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """Return `reference`; its call of scikit-image's filter is put into today's words."""
+    from skimage.filters import gaussian
+
+    def filtered(image: Any, sigma: Any, *, multichannel: bool = False, **options: Any) -> Any:
+        axis = -1 if multichannel else None
+        return gaussian(image, sigma=sigma, channel_axis=axis, **options)
+
+    monkeypatch.setattr(reference, "gaussian", filtered)
+    return reference
 
 
 @pytest.fixture(scope="session")

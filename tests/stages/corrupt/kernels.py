@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.rendering import shipped_suite
 from stages.corrupt.testing import generated_image
 
@@ -37,6 +44,38 @@ def images_of(height: int, width: int) -> list[NDArray[np.uint8]]:
     ]
 
 
+class NearPackage:
+    """Inherit beside `CorruptionContract` to test a corruption without random numbers."""
+
+    corruption: ClassVar[str]
+    most: ClassVar[int] = 0
+    """Grey levels that ours and the package's may be apart."""
+
+    def distance(self, package: ModuleType, image: NDArray[np.uint8], severity: int) -> int:
+        """Return how far ours and the package's renderings are apart."""
+        ours = KERNELS[self.corruption].apply_one(
+            image, severities_of(self.corruption)[severity - 1]
+        )
+        return apart(ours, by_package(self.corruption, package, image, severity))
+
+    @any_severity
+    @pytest.mark.parametrize("size", SIZES, ids=str)
+    def test_it_matches_the_package(
+        self, package: ModuleType, size: tuple[int, int], severity: int
+    ) -> None:
+        """Textured, random, gray and flat images of all sizes are as near as they should be."""
+        for image in images_of(*size):
+            assert self.distance(package, image, severity) <= self.most
+
+    @any_severity
+    def test_it_matches_the_package_on_real_images(
+        self, package: ModuleType, real_images: dict[str, NDArray[np.uint8]], severity: int
+    ) -> None:
+        """Real photographs, microscopy and X-rays are as near as they should be."""
+        for image in real_images.values():
+            assert self.distance(package, image, severity) <= self.most
+
+
 def by_package(
     name: str, reference: ModuleType, image: NDArray[np.uint8], severity: int
 ) -> NDArray[np.uint8]:
@@ -50,3 +89,54 @@ def apart(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> int:
     """Return the largest difference in grey levels; shapes must agree."""
     assert ours.shape == theirs.shape
     return int(np.abs(ours.astype(int) - theirs).max())
+
+
+def without_vectors(program: str, *arguments: str, **environment: str) -> str:
+    """Return what a program prints in a process without this processor's vector instructions."""
+    dispatch: Any = importlib.import_module("numpy._core._multiarray_umath")
+    environment |= {
+        "NUMBA_CPU_NAME": "generic",
+        "NUMBA_CPU_FEATURES": "",
+        "NPY_DISABLE_CPU_FEATURES": " ".join(dispatch.__cpu_dispatch__),
+    }
+    if platform.machine() == "x86_64":
+        environment["GLIBC_TUNABLES"] = "glibc.cpu.hwcaps=-AVX2,-FMA"
+    result = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | environment,
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def features(image: NDArray[np.uint8], pixel: tuple[int, int]) -> tuple[float, ...]:
+    """Return mean, spread, one pixel, and roughness along and across of an (H, W) image."""
+    level = image.astype(float)
+    along, down = np.abs(np.diff(level, axis=1)), np.abs(np.diff(level, axis=0))
+    return level.mean(), level.std(), level[pixel], along.mean(), down.mean()
+
+
+def normal_law_faults(flat: int, noisy: NDArray[np.uint8], spread: float) -> list[str]:
+    """Return which of two tests against truncated normal noise on a flat image the image fails.
+
+    `spread` is the standard deviation in grey levels.
+    """
+    stats = pytest.importorskip("scipy.stats")
+    levels = np.arange(256)
+    edges = np.concatenate([[-np.inf], levels[1:], [np.inf]])
+    probabilities = np.diff(stats.norm.cdf((edges - flat) / spread))
+    expected = probabilities * noisy.size
+    kept = expected >= 10
+    seen = np.bincount(noisy.ravel(), minlength=256)
+    statistic = ((seen - expected)[kept] ** 2 / expected[kept]).sum()
+    mean = (probabilities * levels).sum()
+    deviation = ((probabilities * (levels - mean) ** 2).sum() / noisy.size) ** 0.5
+    tests = {
+        "chi-squared": statistic > stats.chi2.ppf(0.9999, kept.sum() - 1),
+        "mean": abs(noisy.mean() - mean) > 4.5 * deviation,
+    }
+    return [name for name, failed in tests.items() if failed]

@@ -18,6 +18,9 @@ SIDE = 224
 
 SHAPES = ((28, 28, 1), (33, 47, 3), (64, 64, 3), (65, 48, 1), (100, 96, 3), (224, 224, 3))
 
+FACTORS = (0.0, 0.3, 0.45, 0.55, 0.72, 0.85, 1.0, 1.1, 1.15, 1.22, 1.35, 1.8, 2.0, 10.0)
+"""Of Pillow's enhancers: below 1 there is less, above 1 more."""
+
 
 @functools.cache
 def suite_of(dataset: str) -> SuiteManifest:
@@ -36,6 +39,13 @@ def images_of(shape: tuple[int, int, int]) -> list[NDArray[np.uint8]]:
     random = np.random.default_rng(shape[0]).integers(0, 256, shape, dtype=np.uint8)
     flat = [np.full(shape, level, np.uint8) for level in (0, 37, 255)]
     return [generated_image(shape), random, random // 7, 255 - random // 7, *flat]
+
+
+def enhanced(enhancer: str, image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    """Return what an enhancer of Pillow's makes of `image`."""
+    from PIL import ImageEnhance
+
+    return array(getattr(ImageEnhance, enhancer)(pillow(image)).enhance(factor))
 
 
 def pillow(image: NDArray[np.uint8]) -> Any:

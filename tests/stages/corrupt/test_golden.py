@@ -6,20 +6,15 @@ After an intended change of bytes raise the `version` of the kernel and rewrite 
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
-import platform
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.rendering import shipped_suite
 from stages.corrupt.testing import golden_digests, golden_names
+from tests.stages.corrupt.kernels import without_vectors
 
 GOLDEN_FILE = Path(__file__).with_name("golden.json")
 GOLDEN = json.loads(GOLDEN_FILE.read_text())
@@ -48,26 +43,9 @@ def test_everything_is_pinned() -> None:
 
 def test_bytes_do_not_depend_on_the_processor() -> None:
     """A process without this processor's vector instructions gives the same bytes."""
-    features: Any = importlib.import_module("numpy._core._multiarray_umath")
-
-    environment = os.environ | {
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-        "OPENCV_CPU_DISABLE": "AVX512_SKX,AVX2,AVX,FP16,FMA3",
-        "NPY_DISABLE_CPU_FEATURES": " ".join(features.__cpu_dispatch__),
-    }
-    if platform.machine() == "x86_64":
-        environment["GLIBC_TUNABLES"] = "glibc.cpu.hwcaps=-AVX2,-FMA"
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *NAMES],
-        env=environment,
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert json.loads(result.stdout) == GOLDEN
+    disabled = "AVX512_SKX,AVX2,AVX,FP16,FMA3"
+    output = without_vectors(PROGRAM, *NAMES, OPENCV_CPU_DISABLE=disabled)
+    assert json.loads(output) == GOLDEN
 
 
 if __name__ == "__main__":

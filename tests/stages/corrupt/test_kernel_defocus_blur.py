@@ -7,7 +7,6 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 from stages.corrupt.kernels import defocus_blur
 from stages.corrupt.testing import CorruptionContract, generated_image
@@ -15,9 +14,9 @@ from tests.stages.corrupt import kernels
 from tests.stages.corrupt.kernels import (
     GRAY_STAYS,
     SIZES,
+    NearPackage,
     any_severity,
     apart,
-    images_of,
     severities_of,
 )
 
@@ -27,30 +26,10 @@ by_reference = functools.partial(kernels.by_package, "defocus_blur")
 NAME = "defocus_blur"
 
 
-class TestDefocusBlur(CorruptionContract):
+class TestDefocusBlur(CorruptionContract, NearPackage):
     suite = GRAY_STAYS
     corruption = NAME
-
-
-@any_severity
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_matches_the_package(
-    reference: ModuleType, size: tuple[int, int], severity: int
-) -> None:
-    """Textured, random, gray and flat images of all sizes are within 1 grey level."""
-    for image in images_of(*size):
-        ours = defocus_blur.apply(image, SEVERITIES[severity - 1])
-        assert apart(ours, by_reference(reference, image, severity)) <= 1
-
-
-@any_severity
-def test_it_matches_the_package_on_real_images(
-    reference: ModuleType, real_images: dict[str, NDArray[np.uint8]], severity: int
-) -> None:
-    """Real photographs, microscopy and X-rays are within 1 grey level."""
-    for image in real_images.values():
-        ours = defocus_blur.apply(image, SEVERITIES[severity - 1])
-        assert apart(ours, by_reference(reference, image, severity)) <= 1
+    most = 1
 
 
 @any_severity

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from stages.corrupt.kernels.enhance_contrast import KERNEL
 from stages.corrupt.testing import CorruptionContract
-from tests.stages.corrupt.medmnist_c import SHAPES, array, gray_stays, images_of, pillow
+from tests.stages.corrupt.medmnist_c import FACTORS, SHAPES, enhanced, gray_stays, images_of
 
-FACTORS = (0.0, 0.3, 0.45, 0.55, 0.72, 0.85, 1.0, 1.1, 1.15, 1.22, 1.35, 1.8, 2.0, 10.0)
+by_pillow = functools.partial(enhanced, "Contrast")
 
 
 class TestContrastUp(CorruptionContract):
@@ -23,13 +24,6 @@ class TestContrastUp(CorruptionContract):
 class TestContrastDown(CorruptionContract):
     suite = gray_stays("chestmnist")
     corruption = "contrast_down"
-
-
-def by_pillow(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    """Return what Pillow's enhancer makes of `image`."""
-    from PIL import ImageEnhance
-
-    return array(ImageEnhance.Contrast(pillow(image)).enhance(factor))
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)

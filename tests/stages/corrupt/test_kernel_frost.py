@@ -5,10 +5,6 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
-import os
-import platform
-import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +25,15 @@ from stages.corrupt.kernels.frost_pictures import PICTURES, crop, factor_for, re
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.reference import reference_functions
 from stages.corrupt.testing import CorruptionContract, generated_image
-from tests.stages.corrupt.kernels import CIFAR_C, GRAY_STAYS, SIZES, any_severity, apart, images_of
+from tests.stages.corrupt.kernels import (
+    CIFAR_C,
+    GRAY_STAYS,
+    SIZES,
+    any_severity,
+    apart,
+    images_of,
+    without_vectors,
+)
 
 IMAGENET_C = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))
 CIFAR_10_C = ((1.0, 0.2), (1.0, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45))
@@ -297,25 +301,8 @@ def test_resized_pictures_are_pinned(scale: float, channels: int) -> None:
 
 def test_pictures_do_not_depend_on_the_processor() -> None:
     """Without vector instructions, also in the JPEG decoder, the pictures are the same."""
-    features: Any = importlib.import_module("numpy._core._multiarray_umath")
-    environment = os.environ | {
-        "NUMBA_CPU_NAME": "generic",
-        "NUMBA_CPU_FEATURES": "",
-        "NPY_DISABLE_CPU_FEATURES": " ".join(features.__cpu_dispatch__),
-        "JSIMD_FORCENONE": "1",
-    }
-    if platform.machine() == "x86_64":
-        environment["GLIBC_TUNABLES"] = "glibc.cpu.hwcaps=-AVX2,-FMA"
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=environment,
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.split() == list(SHEETS.values())
+    output = without_vectors(PROGRAM, JSIMD_FORCENONE="1")
+    assert output.split() == list(SHEETS.values())
 
 
 def test_threads_share_one_sheet() -> None:

@@ -2,67 +2,21 @@
 
 from __future__ import annotations
 
-import functools
-from types import ModuleType
-from typing import Any
-
 import numpy as np
-import pytest
-from numpy.typing import NDArray
 
 from stages.corrupt.kernels import gaussian_blur
 from stages.corrupt.testing import CorruptionContract, generated_image
-from tests.stages.corrupt import kernels
-from tests.stages.corrupt.kernels import (
-    GRAY_STAYS,
-    SIZES,
-    any_severity,
-    apart,
-    images_of,
-    severities_of,
-)
+from tests.stages.corrupt.kernels import GRAY_STAYS, NearPackage, any_severity, severities_of
 
 SEVERITIES = severities_of("gaussian_blur")
-by_reference = functools.partial(kernels.by_package, "gaussian_blur")
 
 NAME = "gaussian_blur"
 
 
-@pytest.fixture
-def package(reference: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return the package; its call of scikit-image's filter is put into today's words."""
-    from skimage.filters import gaussian
-
-    def filtered(image: Any, sigma: Any, *, multichannel: bool = False, **options: Any) -> Any:
-        axis = -1 if multichannel else None
-        return gaussian(image, sigma=sigma, channel_axis=axis, **options)
-
-    monkeypatch.setattr(reference, "gaussian", filtered)
-    return reference
-
-
-class TestGaussianBlur(CorruptionContract):
+class TestGaussianBlur(CorruptionContract, NearPackage):
     suite = GRAY_STAYS
     corruption = NAME
-
-
-@any_severity
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_matches_the_package(package: ModuleType, size: tuple[int, int], severity: int) -> None:
-    """Textured, random, gray and flat images of all sizes are within 1 grey level."""
-    for image in images_of(*size):
-        ours = gaussian_blur.apply(image, SEVERITIES[severity - 1])
-        assert apart(ours, by_reference(package, image, severity)) <= 1
-
-
-@any_severity
-def test_it_matches_the_package_on_real_images(
-    package: ModuleType, real_images: dict[str, NDArray[np.uint8]], severity: int
-) -> None:
-    """Real photographs, microscopy and X-rays are within 1 grey level."""
-    for image in real_images.values():
-        ours = gaussian_blur.apply(image, SEVERITIES[severity - 1])
-        assert apart(ours, by_reference(package, image, severity)) <= 1
+    most = 1
 
 
 @any_severity

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
@@ -20,19 +19,6 @@ by_reference = functools.partial(kernels.by_package, "glass_blur")
 
 NAME = "glass_blur"
 SIZES = ((32, 32), (33, 47), (64, 50), (70, 96))
-
-
-@pytest.fixture
-def package(reference: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Return the package; its call of scikit-image's filter is put into today's words."""
-    from skimage.filters import gaussian
-
-    def filtered(image: Any, sigma: Any, *, multichannel: bool = False, **options: Any) -> Any:
-        axis = -1 if multichannel else None
-        return gaussian(image, sigma=sigma, channel_axis=axis, **options)
-
-    monkeypatch.setattr(reference, "gaussian", filtered)
-    return reference
 
 
 class TestGlassBlur(CorruptionContract):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import io
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -18,9 +17,9 @@ from tests.stages.corrupt import kernels
 from tests.stages.corrupt.kernels import (
     GRAY_STAYS,
     SIZES,
+    NearPackage,
     any_severity,
     apart,
-    images_of,
     severities_of,
 )
 
@@ -28,30 +27,9 @@ SEVERITIES = severities_of("jpeg_compression")
 by_package = functools.partial(kernels.by_package, "jpeg_compression")
 
 
-class TestJpegCompression(CorruptionContract):
+class TestJpegCompression(CorruptionContract, NearPackage):
     suite = GRAY_STAYS
     corruption = KERNEL.name
-
-
-@any_severity
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_generated_images_are_equal(
-    reference: ModuleType, size: tuple[int, int], severity: int
-) -> None:
-    """Textured, random, gray and flat images of all sizes give the package's bytes."""
-    for image in images_of(*size):
-        ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
-        assert apart(ours, by_package(reference, image, severity)) == 0
-
-
-@any_severity
-def test_real_images_are_equal(
-    reference: ModuleType, real_images: dict[str, NDArray[np.uint8]], severity: int
-) -> None:
-    """Real photographs, microscopy and X-rays give the package's bytes."""
-    for image in real_images.values():
-        ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
-        assert apart(ours, by_package(reference, image, severity)) == 0
 
 
 @any_severity

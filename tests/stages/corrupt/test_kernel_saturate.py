@@ -6,49 +6,19 @@ import functools
 from types import ModuleType
 
 import numpy as np
-import pytest
-from numpy.typing import NDArray
 
 from stages.corrupt.kernels.saturate import KERNEL
 from stages.corrupt.testing import CorruptionContract, generated_image
 from tests.stages.corrupt import kernels
-from tests.stages.corrupt.kernels import (
-    GRAY_STAYS,
-    SIZES,
-    any_severity,
-    apart,
-    images_of,
-    severities_of,
-)
+from tests.stages.corrupt.kernels import GRAY_STAYS, NearPackage, any_severity, apart, severities_of
 
 SEVERITIES = severities_of("saturate")
 by_package = functools.partial(kernels.by_package, "saturate")
 
 
-class TestSaturate(CorruptionContract):
+class TestSaturate(CorruptionContract, NearPackage):
     suite = GRAY_STAYS
     corruption = KERNEL.name
-
-
-@any_severity
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_generated_images_are_equal(
-    reference: ModuleType, size: tuple[int, int], severity: int
-) -> None:
-    """Textured, random, gray and flat images of all sizes give the package's bytes."""
-    for image in images_of(*size):
-        ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
-        assert apart(ours, by_package(reference, image, severity)) == 0
-
-
-@any_severity
-def test_real_images_are_equal(
-    reference: ModuleType, real_images: dict[str, NDArray[np.uint8]], severity: int
-) -> None:
-    """Real photographs, microscopy and X-rays give the package's bytes."""
-    for image in real_images.values():
-        ours = KERNEL.apply_one(image, SEVERITIES[severity - 1])
-        assert apart(ours, by_package(reference, image, severity)) == 0
 
 
 @any_severity

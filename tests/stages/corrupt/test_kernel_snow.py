@@ -20,7 +20,7 @@ from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.reference import reference_functions
 from stages.corrupt.schema import CorruptionDeclaration, Fall, SuiteManifest
 from stages.corrupt.testing import CorruptionContract, generated_image
-from tests.stages.corrupt.kernels import GRAY_STAYS, SIZES, any_severity, apart, images_of
+from tests.stages.corrupt.kernels import GRAY_STAYS, SIZES, any_severity, apart, features, images_of
 
 WORDS = ("mean", "spread", "zoom", "threshold", "radius", "sigma", "kept")
 IMAGENET_C = (
@@ -216,13 +216,6 @@ def test_it_matches_the_packages_steps_at_any_severity(
     assert apart(ours_of(image, row, field, angle), by_package(image, row, field, angle)) <= 1
 
 
-def features(snowy: NDArray[np.uint8]) -> tuple[float, ...]:
-    """Return mean, spread, one pixel, and roughness along and across of an (H, W) image."""
-    level = snowy.astype(float)
-    along, down = np.abs(np.diff(level, axis=1)), np.abs(np.diff(level, axis=0))
-    return level.mean(), level.std(), level[5, 20], along.mean(), down.mean()
-
-
 @pytest.mark.parametrize("severity", [1, 3, 5])
 def test_flakes_have_the_packages_distribution(severity: int) -> None:
     """Mean, spread, a pixel's level and roughness of a black image's snow follow its laws.
@@ -243,10 +236,9 @@ def test_flakes_have_the_packages_distribution(severity: int) -> None:
     ]
     snowy = np.empty((count, 40, 40, 1), np.uint8)
     KERNEL.apply(np.repeat(black[np.newaxis], count, axis=0), parameters, snowy)
-    ours = [features(image[:, :, 0]) for image in snowy]
-    theirs = [
-        features(functions["snow"](black[:, :, 0], severity).astype(np.uint8)) for _ in range(count)
-    ]
+    ours = [features(image[:, :, 0], (5, 20)) for image in snowy]
+    rendered = (functions["snow"](black[:, :, 0], severity).astype(np.uint8) for _ in range(count))
+    theirs = [features(image, (5, 20)) for image in rendered]
     for one, other in zip(np.transpose(ours), np.transpose(theirs), strict=True):
         assert stats.ks_2samp(one, other, method="asymp").pvalue > 1e-4
 

@@ -20,6 +20,7 @@ from tests.stages.corrupt.kernels import (
     any_severity,
     apart,
     images_of,
+    normal_law_faults,
     severities_of,
 )
 
@@ -67,25 +68,6 @@ def _given(field: NDArray[np.float32]) -> Callable[..., NDArray[np.float64]]:
     return lambda size, scale: field.astype(np.float64) * scale
 
 
-def law_faults(flat: int, noisy: NDArray[np.uint8], sigma: float) -> list[str]:
-    """Return which of two tests against truncated speckle on a flat image the image fails."""
-    stats = pytest.importorskip("scipy.stats")
-    levels = np.arange(256)
-    edges = np.concatenate([[-np.inf], levels[1:], [np.inf]])
-    probabilities = np.diff(stats.norm.cdf((edges - flat) / (flat * sigma)))
-    expected = probabilities * noisy.size
-    kept = expected >= 10
-    seen = np.bincount(noisy.ravel(), minlength=256)
-    statistic = ((seen - expected)[kept] ** 2 / expected[kept]).sum()
-    mean = (probabilities * levels).sum()
-    deviation = ((probabilities * (levels - mean) ** 2).sum() / noisy.size) ** 0.5
-    tests = {
-        "chi-squared": statistic > stats.chi2.ppf(0.9999, kept.sum() - 1),
-        "mean": abs(noisy.mean() - mean) > 4.5 * deviation,
-    }
-    return [name for name, failed in tests.items() if failed]
-
-
 @pytest.mark.parametrize("flat", [40, 100, 220])
 @any_severity
 def test_grey_levels_follow_the_law(severity: int, flat: int) -> None:
@@ -97,10 +79,10 @@ def test_grey_levels_follow_the_law(severity: int, flat: int) -> None:
     sigma = SEVERITIES[severity - 1]["sigma"]
     image = np.full((1200, 1200, 3), flat, np.uint8)
     noisy = KERNEL.apply_one(image, {"sigma": sigma, "noise_key": 7})
-    assert law_faults(flat, noisy, sigma) == []
+    assert normal_law_faults(flat, noisy, flat * sigma) == []
     field = noise.standard_normal(severity, image.shape).copy()
-    assert law_faults(flat, apply_field(image, field, 1.01 * sigma), sigma)
-    assert law_faults(flat, gaussian_noise.apply_field(image, field, sigma), sigma)
+    assert normal_law_faults(flat, apply_field(image, field, 1.01 * sigma), flat * sigma)
+    assert normal_law_faults(flat, gaussian_noise.apply_field(image, field, sigma), flat * sigma)
 
 
 def test_black_stays_black() -> None:

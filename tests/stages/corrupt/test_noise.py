@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from stages.corrupt import corrupt
 from stages.corrupt.kernels import exact_math, gaussian_noise, impulse_noise, motion_blur, noise
 from stages.corrupt.rendering import sample_stream, shipped_suite
+from tests.stages.corrupt.kernels import any_severity, normal_law_faults
 
 SUITE = shipped_suite("medimeta-c")
 COUNT = 1 << 21
-
-any_severity = pytest.mark.parametrize("severity", range(1, 6))
 
 
 def test_words_are_philox() -> None:
@@ -117,25 +116,6 @@ def test_normal_numbers_are_independent() -> None:
     assert abs(np.mean(field * other)) < 4.5 / field.size**0.5
 
 
-def grey_level_faults(flat: int, noisy: NDArray[np.uint8], sigma: float) -> list[str]:
-    """Return which of two tests against truncated noise on a flat image the image fails."""
-    stats = pytest.importorskip("scipy.stats")
-    levels = np.arange(256)
-    edges = np.concatenate([[-np.inf], levels[1:], [np.inf]])
-    probabilities = np.diff(stats.norm.cdf((edges - flat) / (255 * sigma)))
-    expected = probabilities * noisy.size
-    kept = expected >= 10
-    seen = np.bincount(noisy.ravel(), minlength=256)
-    statistic = ((seen - expected)[kept] ** 2 / expected[kept]).sum()
-    mean = (probabilities * levels).sum()
-    deviation = ((probabilities * (levels - mean) ** 2).sum() / noisy.size) ** 0.5
-    tests = {
-        "chi-squared": statistic > stats.chi2.ppf(0.9999, kept.sum() - 1),
-        "mean": abs(noisy.mean() - mean) > 4.5 * deviation,
-    }
-    return [name for name, failed in tests.items() if failed]
-
-
 @any_severity
 def test_gaussian_noise_has_the_distribution_of_truncated_noise(severity: int) -> None:
     """Grey levels of a flat image follow the exact law.
@@ -145,12 +125,12 @@ def test_gaussian_noise_has_the_distribution_of_truncated_noise(severity: int) -
     """
     sigma = SUITE.corruption("gaussian_noise").severities[severity - 1].model_dump()["sigma"]
     flat = np.full((1200, 1200, 3), 100, np.uint8)
-    assert grey_level_faults(100, corrupt(flat, "gaussian_noise", severity), sigma) == []
+    assert normal_law_faults(100, corrupt(flat, "gaussian_noise", severity), 255 * sigma) == []
     field = noise.standard_normal(severity, flat.shape).copy()
     wider = gaussian_noise.apply_field(flat, field, 1.01 * sigma)
-    assert grey_level_faults(100, wider, sigma)
+    assert normal_law_faults(100, wider, 255 * sigma)
     rounded = gaussian_noise.apply_field(flat, field + np.float32(0.5 / 255 / sigma), sigma)
-    assert "mean" in grey_level_faults(100, rounded, sigma)
+    assert "mean" in normal_law_faults(100, rounded, 255 * sigma)
 
 
 @any_severity

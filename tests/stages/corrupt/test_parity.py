@@ -17,40 +17,18 @@ from stages.corrupt import corrupt
 from stages.corrupt.kernels import exact_math, gaussian_noise, impulse_noise, motion_blur, pixelate
 from stages.corrupt.rendering import shipped_suite
 from stages.corrupt.testing import generated_image
+from tests.stages.corrupt.kernels import SIZES, any_severity, apart, by_package, images_of
 
 SUITE = shipped_suite("medimeta-c")
 DETERMINISTIC = ("zoom_blur", "brightness", "contrast", "pixelate")
-SIZES = ((32, 32), (33, 47), (64, 64), (65, 48), (100, 96), (128, 128), (224, 224), (225, 150))
-
-any_severity = pytest.mark.parametrize("severity", range(1, 6))
-
-
-def images_of(height: int, width: int) -> list[NDArray[np.uint8]]:
-    """Return a textured, a random, a gray and three flat images."""
-    rng = np.random.default_rng(height * 1000 + width)
-    gray = rng.integers(0, 256, (height, width, 1), dtype=np.uint8)
-    return [
-        generated_image((height, width, 3)),
-        rng.integers(0, 256, (height, width, 3), dtype=np.uint8),
-        np.repeat(gray, 3, axis=2),
-        *(np.full((height, width, 3), level, np.uint8) for level in (0, 37, 255)),
-    ]
 
 
 def by_reference(
     reference: ModuleType, name: str, image: NDArray[np.uint8], severity: int
 ) -> NDArray[np.uint8]:
-    """Return the package's rendering, as its own `corrupt` calls and converts it."""
-    from PIL import Image
-
+    """Return the package's rendering, without what it prints."""
     with contextlib.redirect_stdout(io.StringIO()):
-        return np.uint8(getattr(reference, name)(Image.fromarray(image), severity))  # type: ignore[return-value]
-
-
-def apart(ours: NDArray[np.uint8], theirs: NDArray[np.uint8]) -> int:
-    """Return the largest difference in grey levels; shapes must agree."""
-    assert ours.shape == theirs.shape
-    return int(np.abs(ours.astype(int) - theirs).max())
+        return by_package(name, reference, image, severity)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
