@@ -41,18 +41,18 @@ def applied(
         return _interpolated(suite, suites, min(height, width))
     if not any(corruption.datasets for corruption in suite.corruptions):
         return suite
-    if dataset is None or (suite.datasets and dataset not in suite.datasets):
+    chosen = [
+        corruption.model_copy(update={"datasets": ()})
+        for corruption in suite.corruptions
+        if not corruption.datasets or dataset in corruption.datasets
+    ]
+    if not chosen:
         known = ", ".join(sorted(suite.datasets))
         of = "an image of no dataset" if dataset is None else f"dataset {dataset}"
         message = f"suite {suite.id} has no corruptions for {of}; it has some for {known}"
         if dataset is None:
             message += f": name one, as in '{suite.id}/{min(suite.datasets)}'"
         raise UsageError(message)
-    chosen = [
-        corruption.model_copy(update={"datasets": ()})
-        for corruption in suite.corruptions
-        if not corruption.datasets or dataset in corruption.datasets
-    ]
     return suite.model_copy(update={"corruptions": tuple(chosen)})
 
 
@@ -70,6 +70,9 @@ def _interpolated(
         if anchor.suite not in suites:
             raise unknown_name("suite", anchor.suite, suites)
     first, second = suites[small.suite], suites[large.suite]
+    if first.between or second.between or first.datasets or second.datasets:
+        message = f"suite {suite.id}: neither suite may have datasets or lie between others itself"
+        raise ManifestError(message)
     names = [corruption.name for corruption in first.corruptions]
     if names != [corruption.name for corruption in second.corruptions]:
         message = f"suite {suite.id}: {first.id} and {second.id} list different corruptions"

@@ -21,16 +21,17 @@ NOT_ON_TORCH = "none: torch has no such kernel"
 """What stands for the renderer of a set that can be named, but not built."""
 
 
-def identity(backend: Backend, suite: SuiteManifest, kernel: str) -> str:
+def identity(backend: Backend, suite: SuiteManifest, corruption: CorruptionDeclaration) -> str:
     """Return what the key of a set says of its renderer, or `NOT_ON_TORCH`.
 
     Raises
     ------
     UsageError
-        If the backend cannot render the suite.
+        If the backend cannot render the suite: the package has severities of its own.
     MissingInputError
         If the package of that name is not installed.
     """
+    kernel = corruption.kernel
     if backend == "native":
         return f"native {KERNELS[kernel].version}"
     if backend == "torch":
@@ -42,10 +43,26 @@ def identity(backend: Backend, suite: SuiteManifest, kernel: str) -> str:
     if suite.package != backend:
         message = f"backend {backend} renders suites with its own severities, not {suite.id}"
         raise UsageError(message)
+    _require_its_own(corruption, suite)
     if importlib.util.find_spec(backend) is None:
         message = f"the package {backend} is not installed: pip install {backend}"
         raise MissingInputError(message)
     return f"{backend} {importlib.metadata.version(backend)}"
+
+
+def _require_its_own(corruption: CorruptionDeclaration, suite: SuiteManifest) -> None:
+    """Refuse numbers that the package would not render: those of imagenet-c are its own."""
+    from stages.corrupt.rendering import shipped_suite  # it imports this module
+
+    own = {entry.name: entry for entry in shipped_suite("imagenet-c").corruptions}
+    found = own.get(corruption.name)
+    same = found is not None and found.kernel == corruption.kernel
+    if found is None or not same or found.severities != corruption.severities:
+        message = (
+            f"suite {suite.id}: the package {suite.package} has no {corruption.name} with these "
+            "severities; take those of imagenet-c, or remove 'package' from the suite"
+        )
+        raise UsageError(message)
 
 
 def kernel_of(

@@ -135,7 +135,7 @@ def set_node(
         "split": clean["split"],
         "corruption": corruption.name,
         "kernel": corruption.kernel,
-        "renderer": identity(backend, suite, corruption.kernel),
+        "renderer": identity(backend, suite, corruption),
         "severity": severity,
         "values": corruption.severities[severity - 1].model_dump(mode="json"),
         "seed": seed,

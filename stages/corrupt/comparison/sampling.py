@@ -67,10 +67,10 @@ class SampledSet:
     own_row_nearest: float
     """Share of published images that correlate best with the clean one of their row."""
     own_row_expected: float
-    """The same share of one code path's renderings; 1 where there is none."""
+    """The least such share of any code path's renderings; 1 where there is none."""
     residuals_recur: float
-    """Mean correlation between residuals of neighbouring published images, beyond that of
-    renderings by one code path."""
+    """Mean correlation between residuals of neighbouring published images, beyond the highest of
+    renderings by any code path."""
     paths: list[Sampled]
     alike: dict[tuple[str, str], bool]
     """Whether two code paths render what cannot be told apart on these images."""
@@ -92,9 +92,10 @@ def sample_set(
     """
     count, channels = len(published), published.shape[3]
     measured = np.empty((count, len(MEASURES)))
-    thumbnails = np.empty((3, count, _THUMBNAIL**2))
+    shown = max(1, len(paths))
+    thumbnails = np.empty((2 + shown, count, _THUMBNAIL**2))
     before: list[NDArray[np.int16]] = []
-    recurring = np.zeros((count, 2))
+    recurring = np.zeros((count, 1 + shown))
     empty = (count, len(COLUMNS))
     found = [
         Sampled(
@@ -112,9 +113,9 @@ def sample_set(
         view = Clean.of(with_channels(image, channels))
         measured[row] = measure(target, view)
         drawn = [_renderings(path, image, view, stream, row) for path in paths]
-        pictured = drawn[0].image if drawn else image
-        thumbnails[:, row] = [_thumbnail(one) for one in (image, target, pictured)]
-        residuals = [_thinned(one) - _thinned_values(view.pixels) for one in (target, pictured)]
+        pictured = [one.image for one in drawn] or [image]
+        thumbnails[:, row] = [_thumbnail(one) for one in (image, target, *pictured)]
+        residuals = [_thinned(one) - _thinned_values(view.pixels) for one in (target, *pictured)]
         if before:
             recurring[row] = [_correlation(*two) for two in zip(residuals, before, strict=True)]
         before = residuals
@@ -125,9 +126,10 @@ def sample_set(
     alike = {
         key: _are_alike(key, differences, paths, stream) for key, differences in between.items()
     }
-    nearest, expected = (_own_row_nearest(thumbnails[0], one) for one in thumbnails[1:])
-    recur = float(np.mean(recurring[1:, 0] - recurring[1:, 1])) if count > 1 else 0.0
-    return SampledSet(measured, nearest, expected, recur, found, alike)
+    nearest, *expected = (_own_row_nearest(thumbnails[0], one) for one in thumbnails[1:])
+    means = recurring[1:].mean(axis=0) if count > 1 else np.zeros(1 + shown)
+    recur = float(means[0] - means[1:].max())
+    return SampledSet(measured, nearest, min(expected), recur, found, alike)
 
 
 def chance_of(sampled: SampledSet) -> Numbers:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import shutil
+import stat
 import tempfile
 import threading
 import types
@@ -84,18 +87,51 @@ def _compile(function: Callable[P, R], signature: str) -> Callable[P, R]:
 
 @functools.lru_cache
 def cache_folder(configured: str, numba_version: str) -> Path | None:
-    """Return the folder of the compiled kernels, or None where it cannot be written.
+    """Return the folder of the compiled kernels, or None where none can be written.
 
-    It lies below `configured` (numba's own setting) or the user's cache folder. The digest in its
-    name covers every kernel source, since numba's index misses edits in imported modules.
+    It lies below `configured` (numba's own setting) or the user's cache folder. Where that cannot
+    be written it is a private folder of temporary files, which begins with what the other one
+    holds. The digest in its name covers every kernel source, since numba's index misses edits in
+    imported modules.
     """
+    name = f"kernels-{_sources_digest(numba_version)}"
     try:
-        folder = _cache_base(configured) / f"kernels-{_sources_digest(numba_version)}"
+        folder = _cache_base(configured) / name
+    except RuntimeError:  # there is no home at all
+        folder = Path(os.devnull) / name
+    if _writable(folder):
+        return folder
+    private = Path(tempfile.gettempdir()) / f"medshards-{os.getuid()}"
+    return private / name if _own(private) and _filled(private / name, folder) else None
+
+
+def _writable(folder: Path) -> bool:
+    try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return folder
-    except (OSError, RuntimeError):  # not writable, or there is no home at all
-        return None
+            return True
+    except OSError:
+        return False
+
+
+def _own(folder: Path) -> bool:
+    """Make a folder that nobody else can write to; whether it is one: code is loaded from it."""
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+
+
+def _filled(folder: Path, source: Path) -> bool:
+    """Make `folder`, at first with the content of `source`; whether it can be written."""
+    if source.is_dir() and not folder.exists():
+        with contextlib.suppress(OSError):  # another process was first, or the disk is full
+            copied = Path(tempfile.mkdtemp(dir=folder.parent))
+            shutil.copytree(source, copied, dirs_exist_ok=True)
+            copied.rename(folder)
+    return _writable(folder)
 
 
 def _cache_base(configured: str) -> Path:

@@ -55,13 +55,42 @@ def test_any_change_of_a_source_or_of_numba_names_another_folder(
 def test_kernels_compile_where_no_cache_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A home that cannot be written costs the cache and nothing else."""
+    """Neither a home nor temporary files cost the cache and nothing else."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setattr(compiling.tempfile, "tempdir", str(tmp_path / "file"))
     assert compiling.cache_folder("", numba.__version__) is None
     values = np.arange(3.0)
     _double(values)
     assert values.tolist() == [0.0, 2.0, 4.0]
+
+
+def test_a_home_that_became_read_only_is_still_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was compiled goes on to serve, from a private copy that grows; others' are refused."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(compiling.tempfile, "tempdir", str(tmp_path))
+    home = compiling.cache_folder("", "1")
+    assert home is not None
+    (home / "compiled").write_text("machine code")
+    probe = compiling.tempfile.TemporaryFile
+
+    def refusing(dir: Path) -> object:  # noqa: A002
+        if dir == home:
+            raise PermissionError(dir)
+        return probe(dir=dir)
+
+    monkeypatch.setattr(compiling.tempfile, "TemporaryFile", refusing)
+    compiling.cache_folder.cache_clear()
+    private = compiling.cache_folder("", "1")
+    assert private is not None
+    assert private.parent.parent == tmp_path
+    assert private.parent.stat().st_mode & 0o077 == 0
+    assert (private / "compiled").read_text() == "machine code"
+    private.parent.chmod(0o777)
+    compiling.cache_folder.cache_clear()
+    assert compiling.cache_folder("", "1") is None
 
 
 def test_compiling_leaves_numbas_settings_alone(

@@ -241,16 +241,16 @@ def test_a_set_says_its_renderer() -> None:
     """The key names both versions, of which each counts, and differs from the native one."""
     suite = shipped_suite("medimeta-c")
     for corruption in suite.corruptions:
-        says = identity("torch", suite, corruption.kernel)
+        says = identity("torch", suite, corruption)
         assert says == f"torch 1 of native {KERNELS[corruption.kernel].version}"
-        assert says != identity("native", suite, corruption.kernel)
+        assert says != identity("native", suite, corruption)
 
 
 def test_a_kernel_that_torch_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its sets have a key, so that others of the suite can be built; rendering one is refused."""
     monkeypatch.setattr("stages.corrupt.on_torch.BATCHED", {})
     suite = shipped_suite("medimeta-c")
-    assert identity("torch", suite, "contrast") == NOT_ON_TORCH
+    assert identity("torch", suite, suite.corruption("contrast")) == NOT_ON_TORCH
     with pytest.raises(UsageError, match=r"torch has no contrast; render that with native"):
         kernel_of("torch", suite.corruption("contrast"), 1)
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pipeline.errors import UsageError
+from pipeline.errors import ManifestError, UsageError
 from stages.corrupt import corrupt
 from stages.corrupt.applying import applied
+from stages.corrupt.backends import identity
 from stages.corrupt.rendering import render, sample_stream, shipped_suite, shipped_suites
 from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
 from stages.corrupt.testing import generated_image
@@ -55,15 +56,32 @@ def images(size: int, channels: int) -> list[NDArray[np.uint8]]:
     ]
 
 
+@functools.cache
+def smooth_images(size: int, channels: int) -> list[NDArray[np.uint8]]:
+    """Return bright images without fine texture: small ones, enlarged."""
+    from PIL import Image
+
+    found = []
+    for n in range(6):
+        small = 110 + generated_image((14, 14, 3), str(n)) // 2
+        large = np.asarray(Image.fromarray(small).resize((size, size), Image.Resampling.BICUBIC))
+        found.append(np.ascontiguousarray(large[:, :, :channels]))
+    return found
+
+
+Kind = Callable[[int, int], list[NDArray[np.uint8]]]
+
+
 @pytest.mark.parametrize(("name", "dataset", "size", "corruption"), CASES)
 def test_distance_grows_with_severity(
     name: str, dataset: str | None, size: int, corruption: CorruptionDeclaration
 ) -> None:
     """The mean distance from the clean image grows, except to severities that the suite names."""
-    distances = mean_distances(name, dataset, size, corruption.name)
-    assert distances[0] == 0
     declared = {fall.to for fall in corruption.falls}
-    assert falls_of(distances) <= declared, np.round(distances, 3).tolist()
+    for kind in (images, smooth_images):
+        distances = mean_distances(name, dataset, size, corruption.name, kind)
+        assert distances[0] == 0
+        assert falls_of(distances) <= declared, np.round(distances, 3).tolist()
 
 
 def test_every_declared_fall_is_one() -> None:
@@ -74,22 +92,25 @@ def test_every_declared_fall_is_one() -> None:
             continue  # most are those of the nearer suite
         for corruption in applied_suite(name, dataset, size).corruptions:
             for fall in corruption.falls:
-                distances = mean_distances(name, dataset, size, corruption.name)
                 place = (name, corruption.name, fall.to)
-                falls = distances[fall.to] < 1.02 * distances[fall.to - 1]
-                declared[place] = declared.get(place, False) or falls
+                for kind in (images, smooth_images):
+                    distances = mean_distances(name, dataset, size, corruption.name, kind)
+                    falls = distances[fall.to] < 1.02 * distances[fall.to - 1]
+                    declared[place] = declared.get(place, False) or falls
     assert [place for place, occurs in declared.items() if not occurs] == []
 
 
 @functools.cache
-def mean_distances(name: str, dataset: str | None, size: int, corruption: str) -> tuple[float, ...]:
+def mean_distances(
+    name: str, dataset: str | None, size: int, corruption: str, kind: Kind
+) -> tuple[float, ...]:
     """Return the mean distance in grey levels from the clean images at severities 0 to 5."""
     suite = applied_suite(name, dataset, size)
     channels = 1 if dataset is not None and dataset not in COLOURED else 3
     distances = []
     for severity in range(6):
         far = []
-        for n, image in enumerate(images(size, channels)):
+        for n, image in enumerate(kind(size, channels)):
             # The same random numbers at every severity, so that severity alone is measured.
             stream = sample_stream(0, dataset, n, corruption, 0)
             rendered, _ = render(image, suite.corruption(corruption), severity, suite, stream)
@@ -144,3 +165,37 @@ def test_the_profile_meets_both_suites_and_lies_between() -> None:
         for size in (32, 128, 224)
     )
     assert half == pytest.approx((small + large) / 2)
+
+
+def test_corruptions_of_all_datasets_need_none() -> None:
+    """A suite with some corruptions for one dataset applies the others to any image."""
+    suite = SHIPPED["medimeta-c"]
+    first, second = suite.corruptions[:2]
+    own = first.model_copy(update={"datasets": ("fundus",)})
+    mixed = suite.model_copy(update={"corruptions": (own, second)})
+    image = generated_image((32, 32, 3))
+    assert corrupt(image, second.name, 2, suite=mixed).shape == image.shape
+    with pytest.raises(UsageError, match="unknown corruption"):
+        corrupt(image, own.name, 2, suite=mixed)
+
+
+def test_a_profile_lies_between_plain_suites() -> None:
+    """Suites with lists of their own for datasets, or between others, cannot be interpolated."""
+    profile = SHIPPED["imagenet-c-by-size"]
+    for name in ("medmnist-c", profile.id):
+        anchors = tuple(anchor.model_copy(update={"suite": name}) for anchor in profile.between)
+        nested = profile.model_copy(update={"between": anchors})
+        with pytest.raises(ManifestError, match="neither suite may have datasets"):
+            applied(nested, SHIPPED, dataset=None, height=64, width=64)
+
+
+def test_the_package_renders_its_own_severities_alone() -> None:
+    """A suite that claims the package's severities and has others is refused by name."""
+    suite = SHIPPED["medimeta-c"]
+    changed = suite.corruption("contrast").model_copy(
+        update={"severities": suite.corruption("contrast").severities[::-1]}
+    )
+    assert identity("imagecorruptions", suite, suite.corruption("contrast"))
+    for wrong in (changed, changed.model_copy(update={"name": "mosaic"})):
+        with pytest.raises(UsageError, match=f"no {wrong.name} with these severities"):
+            identity("imagecorruptions", suite, wrong)
