@@ -93,7 +93,7 @@ def not_on_torch(kernels: Sequence[str]) -> UsageError:
     """Return the error for kernels that torch does not have."""
     return UsageError(
         f"backend torch has no {', '.join(kernels)}; render that with native,"
-        " and select the others with --only"
+        " and select the others by --only '<suite>@torch/<dataset>/<split>/<corruption>/*'"
     )
 
 

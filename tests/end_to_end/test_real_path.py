@@ -114,7 +114,9 @@ def test_corruptions_that_do_not_fall_are_told(
         and f", {encoder}, linear-probe" in note["system"]
     ]
     assert {note["corruption"] for note in notes} == expected
-    start = f"note: {encoder}, linear-probe: accuracy does not fall with severity under "
+    start = (
+        f"note: medimeta-c, {encoder}, linear-probe: accuracy does not fall with severity under "
+    )
     printed = (evaluated / "eval.txt").read_text().splitlines()
     told = [line.removeprefix(start) for line in printed if line.startswith(start)]
     assert {part.split()[0] for line in told for part in line.split("; ")} == expected
