@@ -79,22 +79,23 @@ class Store:
         self.disk.make_folder(self.root / LEASES)
         session = self.root / STAGING / f"{os.getpid()}-{os.urandom(6).hex()}"
         owner = FileLock(session.with_suffix(OWNER), thread_local=False)
-        with reported(self.root):
-            with FileLock(self.root / LEASES / "prepare.lock", thread_local=False):
-                for orphan in self.orphans() if sweep else ():
-                    remove_tree(orphan)
-                owner.acquire()
-            self.disk.make_folder(session)
-        self._session = session
-        try:
+        try:  # from the first lock on: an interruption may come at any moment
+            with reported(self.root):
+                with FileLock(self.root / LEASES / "prepare.lock", thread_local=False):
+                    for orphan in self.orphans() if sweep else ():
+                        remove_tree(orphan)
+                    owner.acquire()
+                self.disk.make_folder(session)
+            self._session = session
             if not (self.root / STORE_FILE).exists():
                 self._replace(self.root / STORE_FILE, {"schema": SCHEMA})
             yield
         finally:
             self._session = None
-            remove_tree(session)
-            remove_tree(Path(owner.lock_file))
-            owner.release()
+            if owner.is_locked:
+                remove_tree(session)
+                remove_tree(Path(owner.lock_file))
+                owner.release()
 
     def folder(self, recipe: Recipe) -> Path:
         """Return where the artifact of a recipe lies: ``<stage>/<name>/<recipe key>``."""
@@ -197,8 +198,8 @@ class Store:
             message = "a store is written inside `with store.writing()`"
             raise RuntimeError(message)
         folder = self._session / os.urandom(6).hex()
-        self.disk.make_folder(folder)
         try:
+            self.disk.make_folder(folder)
             yield folder
         finally:
             remove_tree(folder)
