@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.digest import Json, digest_json
 from pipeline.documents import Document, read_document
 from pipeline.errors import StoreError, UsageError, VerificationError
+from pipeline.mixed import MixedArray, Shapes, shape_columns, shapes_of
 from pipeline.shards import ItemSpec, ShardedArray
 
 if TYPE_CHECKING:
@@ -100,8 +101,13 @@ class Manifest:
 
     @property
     def arrays(self) -> dict[str, ItemSpec]:
-        """Item type of each array."""
+        """Item type of each array whose items are of one shape."""
         return specs_of(self.document)
+
+    @property
+    def mixed(self) -> dict[str, str]:
+        """Element type of each array whose items are of mixed size."""
+        return mixed_of(self.document)
 
     @property
     def shard_rows(self) -> tuple[int, ...]:
@@ -145,14 +151,38 @@ class Artifact:
         return self.manifest.attributes
 
     def array(self, name: str) -> ShardedArray:
-        """Return one of its arrays, for example ``images``."""
-        try:
-            spec = self.manifest.arrays[name]
-        except KeyError:
-            known = ", ".join(self.manifest.arrays) or "none"
-            message = f"{self.manifest.label} has no array {name!r}; it has: {known}"
-            raise UsageError(message) from None
+        """Return one of its arrays of equal items, for example ``images``.
+
+        Raises
+        ------
+        UsageError
+            If it has none of this name, or its items are of mixed size.
+        """
+        spec = self.manifest.arrays.get(name)
+        if spec is None:
+            raise self._no_array(name, "items of mixed size: read it with Artifact.mixed")
         return ShardedArray(self.manifest.folder / name, spec, self.manifest.shard_rows)
+
+    def mixed(self, name: str) -> MixedArray:
+        """Return one of its arrays of items of mixed size, for example ``masks``.
+
+        Raises
+        ------
+        UsageError
+            If it has none of this name, or its items are of one size.
+        """
+        dtype = self.manifest.mixed.get(name)
+        if dtype is None:
+            raise self._no_array(name, "items of one size: read it with Artifact.array")
+        folder, rows = self.manifest.folder, self.manifest.shard_rows
+        return MixedArray(folder / name, dtype, rows, _Shapes(self, name))
+
+    def _no_array(self, name: str, other: str) -> UsageError:
+        arrays = [*self.manifest.arrays, *self.manifest.mixed]
+        if name in arrays:
+            return UsageError(f"array {name} of {self.manifest.label} has {other}")
+        known = ", ".join(arrays) or "none"
+        return UsageError(f"{self.manifest.label} has no array {name!r}; it has: {known}")
 
     def index(
         self, columns: list[str] | None = None, start: int = 0, stop: int | None = None
@@ -185,6 +215,24 @@ class Artifact:
         return self.manifest.folder / FILES
 
 
+@dataclass(frozen=True, slots=True)
+class _Shapes:
+    """Reads the shapes of an array's items, a shard at a time; can be pickled."""
+
+    artifact: Artifact
+    name: str
+
+    def __call__(self, shard: int) -> Shapes:
+        rows = self.artifact.manifest.shard_rows
+        start = sum(rows[:shard])
+        table = self.artifact.index(shape_columns(self.name), start, start + rows[shard])
+        if table.num_rows != rows[shard]:
+            folder = self.artifact.manifest.folder / INDEX
+            message = f"{folder}: rows are missing: run `pipeline verify`"
+            raise VerificationError(message)
+        return shapes_of(table, self.name)
+
+
 def index_name(shard: int) -> str:
     """Return the file name of one shard's part of the index."""
     return f"{shard:05d}.parquet"
@@ -196,10 +244,18 @@ def record_name(shard: int) -> str:
 
 
 def specs_of(document: Document) -> dict[str, ItemSpec]:
-    """Return the arrays that a manifest or a record declares."""
+    """Return the arrays of equal items that a manifest or a record declares."""
     return {
         name: ItemSpec(entry["dtype"], tuple(entry["shape"]))
         for name, entry in document["arrays"].items()
+        if entry["shape"] is not None
+    }
+
+
+def mixed_of(document: Document) -> dict[str, str]:
+    """Return the arrays of items of mixed size that it declares, with their element types."""
+    return {
+        name: entry["dtype"] for name, entry in document["arrays"].items() if entry["shape"] is None
     }
 
 

@@ -11,6 +11,7 @@ from urllib.parse import unquote, urlsplit
 from pipeline.artifact import Artifact, Manifest
 from pipeline.errors import UsageError
 from pipeline.manifest import nearest
+from pipeline.mixed import MixedArray
 from pipeline.selectors import selects
 from pipeline.shards import ShardedArray
 from pipeline.store import Store
@@ -23,13 +24,16 @@ _IMAGE_STAGES = ("datasets", "corruptions")
 
 
 class ImageSet:
-    """One sealed set, or a clean split: images, labels and index."""
+    """One sealed set, or a clean split: images, index, and labels or masks."""
 
-    def __init__(self, artifact: Artifact) -> None:
+    def __init__(self, artifact: Artifact, store: Store) -> None:
         self._artifact = artifact
+        self._store = store
 
     def __repr__(self) -> str:
-        return f"<ImageSet {self.name} {self.images.shape}>"
+        images = self.images
+        shape = f"{len(self)} of mixed size" if isinstance(images, MixedArray) else images.shape
+        return f"<ImageSet {self.name} {shape}>"
 
     def __len__(self) -> int:
         return len(self._artifact)
@@ -41,8 +45,27 @@ class ImageSet:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Class names; a label is a position in them."""
-        return tuple(self._artifact.attributes["classes"])
+        """Class names; a label is a position in them.
+
+        Raises
+        ------
+        UsageError
+            If the set has masks of `targets` instead.
+        """
+        self._require_labels()
+        return tuple(self.attributes["classes"])
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """Names of what the masks show, in the order of their layers.
+
+        Raises
+        ------
+        UsageError
+            If the set has labels instead.
+        """
+        self._require_masks()
+        return tuple(target["name"] for target in self.attributes["targets"])
 
     @property
     def attributes(self) -> Mapping[str, Any]:
@@ -50,9 +73,37 @@ class ImageSet:
         return self._artifact.attributes
 
     @cached_property
-    def images(self) -> ShardedArray:
-        """The images, uint8 ``(N, H, W, C)``, memory-mapped; index them like a NumPy array."""
+    def images(self) -> ShardedArray | MixedArray:
+        """The images, uint8, to be indexed like a NumPy array by position.
+
+        Memory-mapped ``(N, H, W, C)``; or, where each has its own size, a `MixedArray` whose items
+        ``(H, W, C)`` are read one by one. An item is empty, ``(0, 0, 0)``, where the index gives
+        the sample another status than "ok" and "no-mask".
+        """
+        if "images" in self._artifact.manifest.mixed:
+            return self._artifact.mixed("images")
         return self._artifact.array("images")
+
+    @cached_property
+    def masks(self) -> MixedArray:
+        """The masks, uint8 ``(H, W, T)`` of 0 or 255 by position, one layer per target.
+
+        They are aligned with `images`. A corrupted set has its own where the corruption moves
+        them along, as its attribute ``masks`` says; otherwise these are those of the clean split
+        in the same store that it was made from. An item is empty where the sample has no mask.
+
+        Raises
+        ------
+        UsageError
+            If the set has labels instead.
+        MissingInputError
+            If they are those of a clean split that is no longer in the store.
+        """
+        self._require_masks()
+        own = self._artifact
+        if "masks" in own.manifest.mixed:
+            return own.mixed("masks")
+        return self._store.input_of(own.manifest, "images").mixed("masks")
 
     def index(self, columns: list[str] | None = None) -> pa.Table:
         """Return the index: id, label, patient_id, drawn parameters, pixel digests, ….
@@ -66,23 +117,47 @@ class ImageSet:
 
     @cached_property
     def labels(self) -> list[int] | list[list[int]]:
-        """The label of each image; of a multi-label set a list of 0 or 1 per class."""
+        """The label of each image; of a multi-label set a list of 0 or 1 per class.
+
+        Raises
+        ------
+        UsageError
+            If the set has masks of `targets` instead.
+        """
+        self._require_labels()
         name = "labels" if self.attributes["task"] == "multi-label" else "label"
         return cast("list[int] | list[list[int]]", self.index([name])[name].to_pylist())
 
-    def torch(self, transform: Callable[[Any], Any] | None = None) -> Dataset[tuple[Any, Any]]:
+    def torch(self, transform: Callable[..., Any] | None = None) -> Dataset[tuple[Any, Any]]:
         """Return the set as a `torch.utils.data.Dataset` of (uint8 CHW tensor, label).
 
-        The label is an integer, or for a multi-label set a tensor with 0 or 1 per class.
+        The label is an integer, or for a multi-label set a tensor with 0 or 1 per class. A set
+        with masks gives (uint8 CHW tensor, uint8 THW tensor of 0 or 255) instead, each pair in its
+        own size: a loader that batches needs a `transform` that makes them equal.
 
         Parameters
         ----------
         transform
-            Applied to each image tensor.
+            Applied to each image tensor; in a set with masks called with image and masks, whose
+            two results take their place.
         """
-        from stages.embed.torch_dataset import SetDataset  # loads torch
+        from stages.embed.torch_dataset import MaskedDataset, SetDataset  # loads torch
 
-        return SetDataset(self, transform)
+        return MaskedDataset(self, transform) if self._has_masks else SetDataset(self, transform)
+
+    @property
+    def _has_masks(self) -> bool:
+        return self.attributes.get("task") == "segmentation"
+
+    def _require_labels(self) -> None:
+        if self._has_masks:
+            message = f"{self.name} has no classes and labels but `masks` of its `targets`"
+            raise UsageError(message)
+
+    def _require_masks(self) -> None:
+        if not self._has_masks:
+            message = f"{self.name} has no masks and targets but `labels` of its `classes`"
+            raise UsageError(message)
 
 
 class StoreReader:
@@ -117,7 +192,7 @@ class StoreReader:
             message = f"no sealed set {name!r}{hint}"
             raise UsageError(message)
         self._store.require_undamaged(manifest)
-        return ImageSet(Artifact(manifest))
+        return ImageSet(Artifact(manifest), self._store)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.sets())

@@ -22,6 +22,7 @@ from pipeline.artifact import (
     SCHEMA,
     Manifest,
     index_name,
+    mixed_of,
     record_name,
     require_schema,
     specs_of,
@@ -30,6 +31,7 @@ from pipeline.digest import digest_bytes
 from pipeline.disk import remove_tree
 from pipeline.documents import Document, read_document, seal_document
 from pipeline.errors import DataError
+from pipeline.mixed import METADATA, group_metadata
 from pipeline.shards import array_metadata
 from pipeline.store import Store
 from pipeline.tables import content_digest, read_table
@@ -103,7 +105,9 @@ def _manifest(store: Store, node: Node, records: list[Document]) -> Document:
         },
         "recipe_key": recipe.key,
         "content_key": recipe.content_key(digests),
-        "content_digest": content_digest(pa.concat_tables(parts), specs_of(records[0])),
+        "content_digest": content_digest(
+            pa.concat_tables(parts), specs_of(records[0]), mixed_of(records[0])
+        ),
         "rows": sum(record["rows"] for record in records),
         "arrays": arrays,
         "files": {
@@ -122,10 +126,11 @@ def _manifest(store: Store, node: Node, records: list[Document]) -> Document:
 
 def _array_files(node: Node, records: list[Document]) -> dict[str, bytes]:
     rows = sum(record["rows"] for record in records)
-    return {
-        f"{name}/zarr.json": array_metadata(spec, rows, node.slots)
+    arrays = {
+        f"{name}/{METADATA}": array_metadata(spec, rows, node.slots)
         for name, spec in specs_of(records[0]).items()
     }
+    return arrays | {f"{name}/{METADATA}": group_metadata() for name in mixed_of(records[0])}
 
 
 @lru_cache(maxsize=1)

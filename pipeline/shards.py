@@ -17,7 +17,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, SupportsIndex
 
 import google_crc32c
 import numpy as np
@@ -92,14 +92,14 @@ class ShardBuffer:
         payload = rows * spec.slot
         slots = self._bytes[:payload].reshape(rows, spec.slot)
         for slot in slots:
-            slot[spec.nbytes :] = _crc(slot[: spec.nbytes])
+            slot[spec.nbytes :] = checksum(slot[: spec.nbytes])
         index = np.full((self.slots, 2), EMPTY_SLOT, "<u8")
         index[:rows, 0] = np.arange(rows, dtype="<u8") * np.uint64(spec.slot)
         index[:rows, 1] = spec.slot
         raw = index.reshape(-1).view(np.uint8)
         end = payload + raw.size
         self._bytes[payload:end] = raw
-        self._bytes[end : end + CRC_BYTES] = _crc(raw)
+        self._bytes[end : end + CRC_BYTES] = checksum(raw)
         return self._bytes[: end + CRC_BYTES].data
 
 
@@ -179,11 +179,7 @@ class ShardedArray:
         self, key: int | slice | EllipsisType | list[int] | NDArray[np.integer[Any]]
     ) -> NDArray[Any]:
         if isinstance(key, (int, np.integer)):
-            row, count = operator.index(key), self._starts[-1]
-            if not -count <= row < count:
-                message = f"row {row} of an array with {count}"
-                raise IndexError(message)
-            shard, offset = self._locate(row % count)
+            shard, offset = self._locate(position_of(key, len(self)))
             return np.array(self._shard(shard)[offset])
         if key is Ellipsis:
             key = slice(None)
@@ -194,7 +190,7 @@ class ShardedArray:
                 self.read_into(start, items)
                 return items
             key = np.arange(start, stop, step)
-        return self._gather(self._chosen(key))
+        return self._gather(chosen_rows(key, len(self)))
 
     def rows(self, start: int, stop: int) -> NDArray[Any]:
         """Return items `start` to `stop`, as a view where they lie in one shard."""
@@ -204,16 +200,6 @@ class ShardedArray:
         if stop <= self._starts[first + 1]:
             return self._shard(first)[offset : offset + stop - start]
         return self._gather(np.arange(start, stop))
-
-    def _chosen(self, key: object) -> NDArray[np.integer[Any]]:
-        rows: NDArray[Any] = np.asarray(key)
-        if rows.dtype == bool and rows.shape == (len(self),):
-            return np.flatnonzero(rows)
-        integers = rows.dtype.kind in "iu" or rows.size == 0
-        if isinstance(key, tuple) or rows.ndim != 1 or not integers:
-            message = f"{key!r} is not an index of whole items along the first axis"
-            raise IndexError(message)
-        return rows
 
     def _gather(self, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
         items = np.empty((len(rows), *self._spec.shape), self.dtype)
@@ -286,11 +272,33 @@ def missing_items(path: Path, slots: int, rows: int) -> list[int]:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - length))
         raw = np.frombuffer(file.read(), np.uint8)
-    if raw.size != length or not np.array_equal(_crc(raw[:-CRC_BYTES]), raw[-CRC_BYTES:]):
+    if raw.size != length or not np.array_equal(checksum(raw[:-CRC_BYTES]), raw[-CRC_BYTES:]):
         return []
     index = raw[:-CRC_BYTES].view("<u8").reshape(slots, 2)[:rows]
     return [int(row) for row in np.flatnonzero((index == EMPTY_SLOT).all(axis=1))]
 
 
-def _crc(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def checksum(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the crc32c of `data` as it lies on disk: 4 bytes, little-endian."""
     return np.array([google_crc32c.value(data)], "<u4").view(np.uint8)
+
+
+def position_of(row: SupportsIndex, count: int) -> int:
+    """Return the position of `row` among `count` items, counted from the end if negative."""
+    position = operator.index(row)
+    if not -count <= position < count:
+        message = f"row {position} of an array with {count}"
+        raise IndexError(message)
+    return position % count
+
+
+def chosen_rows(key: object, count: int) -> NDArray[np.integer[Any]]:
+    """Return the rows that a list, an integer array or a mask of `count` flags chooses."""
+    rows: NDArray[Any] = np.asarray(key)
+    if rows.dtype == bool and rows.shape == (count,):
+        return np.flatnonzero(rows)
+    integers = rows.dtype.kind in "iu" or rows.size == 0
+    if isinstance(key, tuple) or rows.ndim != 1 or not integers:
+        message = f"{key!r} is not an index of whole items along the first axis"
+        raise IndexError(message)
+    return rows

@@ -127,6 +127,25 @@ class Store:
         self.require_undamaged(manifest)
         return Artifact(manifest)
 
+    def input_of(self, manifest: Manifest, role: str) -> Artifact:
+        """Return the reader of an artifact that another was made from.
+
+        Raises
+        ------
+        MissingInputError
+            If this store no longer holds it with the content that it had.
+        VerificationError
+            If the last `verify` found it damaged.
+        """
+        source = manifest.document["inputs"][role]
+        label = f"{source['stage']}/{source['name']}"
+        found = _manifest_of(self.root / label / source["recipe_key"])
+        if found is None or found.content_digest != source["content_digest"]:
+            message = f"{label}, from which {manifest.label} was made, is not in this store"
+            raise MissingInputError(message)
+        self.require_undamaged(found)
+        return Artifact(found)
+
     def adopt_equivalent(self, recipe: Recipe) -> Manifest | None:
         """Seal `recipe` by an alias of an artifact with equal content key, if there is one.
 

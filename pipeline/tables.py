@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import blake3
 import numpy as np
@@ -27,6 +29,11 @@ def digest_column_name(array: str) -> str:
     return f"{array}_blake3"
 
 
+def offset_column_name(array: str) -> str:
+    """Return the name of the index column that holds where items of mixed size lie in a shard."""
+    return f"{array}_offset"
+
+
 def encode_table(table: pa.Table) -> memoryview:
     """Return `table` as Parquet bytes, the same for the same table and pyarrow version."""
     sink = pa.BufferOutputStream()
@@ -42,17 +49,22 @@ def read_table(path: Path, columns: list[str] | None = None) -> pa.Table:
         return pq.read_table(file, columns=columns)
 
 
-def content_digest(table: pa.Table, arrays: dict[str, ItemSpec]) -> str:
+def content_digest(
+    table: pa.Table, arrays: Mapping[str, ItemSpec], mixed: Mapping[str, str] = MappingProxyType({})
+) -> str:
     """Return the digest of an artifact's logical content.
 
     It covers the item types of the arrays and every value of the index in canonical form, the
-    items' own digests among them; it does not change with shard size, codec or library version.
+    items' own digests and shapes among them; it does not change with shard size, codec or library
+    version. So where an item of an array of `mixed` size lies in its shard is not part of it.
     """
+    table = table.drop_columns([offset_column_name(name) for name in mixed])
     columns = [
         [name, _type_name(table.schema.field(name).type), _digest_values(table[name])]
         for name in sorted(table.column_names)
     ]
     specs: dict[str, Json] = {name: [s.dtype, list(s.shape)] for name, s in arrays.items()}
+    specs |= {name: [dtype, None] for name, dtype in mixed.items()}
     return digest_json({"rows": table.num_rows, "arrays": specs, "columns": columns})
 
 

@@ -18,6 +18,7 @@ from pipeline.digest import digest_bytes, digest_file
 from pipeline.disk import remove_tree
 from pipeline.documents import Document, seal_document
 from pipeline.errors import DataError, NonDeterminismError
+from pipeline.mixed import CHUNK, METADATA, MixedItems, shard_folder
 from pipeline.recipe import Recipe
 from pipeline.shards import ItemSpec, ShardBuffer, shard_name
 from pipeline.store import Store
@@ -101,6 +102,7 @@ class UnitWriter:
         self._staging = staging
         self._folder = store.folder(unit.recipe)
         self._specs: dict[str, ItemSpec] = {}
+        self._mixed: dict[str, MixedItems] = {}
         self._table: pa.Table | None = None
         self._files: dict[str, dict[str, Any]] = {}
         self._started = time.perf_counter()
@@ -109,6 +111,11 @@ class UnitWriter:
         """Return the items of array `name` to be filled, shape ``(rows of the unit, *shape)``."""
         self._specs[name] = ItemSpec(dtype, shape)
         return self._buffer(name).items(self._unit.stop - self._unit.start)
+
+    def mixed(self, name: str, dtype: str = "uint8") -> MixedItems:
+        """Return array `name` of items of mixed size, to which one is appended for each row."""
+        self._mixed[name] = MixedItems(name, dtype)
+        return self._mixed[name]
 
     def table(self, table: pa.Table) -> None:
         """Take the index of the unit: one row per item, in order."""
@@ -125,10 +132,14 @@ class UnitWriter:
             message = f"{self._unit.recipe.label}: the stage wrote no index"
             raise DataError(message)
         table = self._table
-        folders = set()
+        folders: set[Path] = set()
         for name in self._specs:
             folders.add(self._publish_array(name))
             table = table.append_column(*self._digest_column(name))
+        for items in self._mixed.values():
+            folders |= self._publish_mixed(items)
+            for described, values in items.columns():
+                table = table.append_column(described, values)
         folders |= self._publish_files()
         folders.add(self._publish_index(table))
         # The folders above, too: another worker may have made one and not synced it yet.
@@ -152,6 +163,19 @@ class UnitWriter:
             self._adopt(final, buffer.items(rows), self._unit.node.tolerance)
             self._publish(final, buffer.finish(rows))
         return final.parent
+
+    def _publish_mixed(self, items: MixedItems) -> set[Path]:
+        rows = self._unit.stop - self._unit.start
+        if len(items) != rows:
+            of = f"{self._unit.recipe.label}: array {items.name}"
+            message = f"{of} has {len(items)} items for {rows} rows"
+            raise DataError(message)
+        folder = self._folder / items.name / shard_folder(self._unit.shard)
+        content = {folder / CHUNK: items.chunk(), folder / METADATA: items.metadata()}
+        found = {path: data for path, data in content.items() if data is not None}
+        for path, data in found.items():
+            self._publish(path, data)
+        return {path.parent for path in found}
 
     def _adopt(self, final: Path, items: NDArray[Any], tolerance: float) -> None:
         """Take over published items that equal ours within the tolerance: the first one wins."""
@@ -178,7 +202,7 @@ class UnitWriter:
         from pipeline.tables import encode_table
 
         expected = self._unit.stop - self._unit.start
-        if self._specs and table.num_rows != expected:
+        if (self._specs or self._mixed) and table.num_rows != expected:
             message = f"{self._unit.recipe.label}: {table.num_rows} index rows for {expected} items"
             raise DataError(message)
         final = self._folder / INDEX / index_name(self._unit.shard)
@@ -234,6 +258,10 @@ class UnitWriter:
             "arrays": {
                 name: {"dtype": spec.dtype, "shape": list(spec.shape)}
                 for name, spec in self._specs.items()
+            }
+            | {
+                name: {"dtype": items.dtype.name, "shape": None}
+                for name, items in self._mixed.items()
             },
             "files": self._files,
             "attributes": self.attributes,

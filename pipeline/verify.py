@@ -13,7 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipeline.artifact import ALIAS, INDEX, MANIFEST, RECORDS, Artifact, Manifest
-from pipeline.digest import digest_bytes, digest_file
+from pipeline.contents import item_faults, mixed_damage
+from pipeline.digest import digest_file
 from pipeline.documents import read_document
 from pipeline.errors import PipelineError, StoreError, VerificationError
 from pipeline.shards import missing_items
@@ -27,7 +28,7 @@ from pipeline.store import (
     Store,
     is_recipe_key,
 )
-from pipeline.tables import content_digest, digest_column_name
+from pipeline.tables import content_digest
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,7 @@ def _files(store: Store, manifest: Manifest) -> Iterator[Problem]:
         damage = _damage(path, promised)
         if damage is not None:
             kind, detail = _diagnosis(manifest, path) or damage
+            detail += mixed_damage(manifest, path)
             yield Problem(manifest.label, _below(store, path), kind, detail)
 
 
@@ -185,31 +187,11 @@ def _content(store: Store, manifest: Manifest) -> Iterator[Problem]:
     if index.num_rows != manifest.rows:
         detail = f"{index.num_rows} rows instead of {manifest.rows}"
         yield Problem(manifest.label, below, "missing_row", detail)
-    elif content_digest(index, manifest.arrays) != manifest.content_digest:
+    elif content_digest(index, manifest.arrays, manifest.mixed) != manifest.content_digest:
         detail = "the index does not match the content digest"
         yield Problem(manifest.label, below, "content", detail)
-    for name, spec in manifest.arrays.items():
-        digests = index[digest_column_name(name)].to_pylist()
-        for shard, (start, rows) in enumerate(_spans(manifest)):
-            path = manifest.folder / name / f"c.{shard}{'.0' * len(spec.shape)}"
-            items = _read_items(path, spec.slot, spec.nbytes, rows)
-            for row, item in enumerate(items, start):
-                if bytes.fromhex(digest_bytes(item)) != digests[row]:
-                    detail = f"item {row} does not match its digest in the index"
-                    yield Problem(manifest.label, _below(store, path), "content", detail)
-
-
-def _spans(manifest: Manifest) -> Iterator[tuple[int, int]]:
-    start = 0
-    for rows in manifest.shard_rows:
-        yield start, rows
-        start += rows
-
-
-def _read_items(path: Path, slot: int, nbytes: int, rows: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        for _ in range(rows):
-            yield file.read(slot)[:nbytes]
+    for path, detail in item_faults(manifest, index):
+        yield Problem(manifest.label, _below(store, path), "content", detail)
 
 
 def _own_files(store: Store) -> Iterator[Problem]:

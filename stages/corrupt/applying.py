@@ -15,8 +15,8 @@ def applied(
     suites: Mapping[str, SuiteManifest],
     *,
     dataset: str | None,
-    height: int,
-    width: int,
+    height: int | None,
+    width: int | None,
 ) -> SuiteManifest:
     """Return `suite` for images of one dataset and size: a plain list of corruptions.
 
@@ -27,17 +27,20 @@ def applied(
         Every known suite by id, for one that lies between two others.
     dataset : str, optional
         Id of the dataset without its size, such as ``"bloodmnist"``; None for an image of none.
-    height, width : int
-        Pixels.
+    height, width : int, optional
+        Pixels; None for images that have each their own size.
 
     Raises
     ------
     UsageError
-        If the suite has no corruptions for `dataset`.
+        If the suite has no corruptions for `dataset`, or depends on a size that the images do not
+        have in common.
     ManifestError
         If the suites that it lies between are unknown or do not agree on their corruptions.
     """
     if suite.between:
+        if height is None or width is None:
+            raise _needs_a_size(suite, dataset)
         return _interpolated(suite, suites, min(height, width))
     if not any(corruption.datasets for corruption in suite.corruptions):
         return suite
@@ -59,6 +62,15 @@ def applied(
 def covers(suite: SuiteManifest, dataset: str) -> bool:
     """Return whether `suite` has corruptions for the dataset."""
     return not suite.datasets or dataset in suite.datasets
+
+
+def _needs_a_size(suite: SuiteManifest, dataset: str | None) -> UsageError:
+    small, large = (f"{anchor.suite} ({anchor.side} pixels)" for anchor in suite.between)
+    return UsageError(
+        f"suite {suite.id} takes its severities from the size of the images, between {small} and "
+        f"{large}, but those of {dataset or 'this dataset'} have each their own size, so that one "
+        "severity would not be one; choose one of the two suites"
+    )
 
 
 def _interpolated(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -13,6 +13,7 @@ from pipeline.digest import Json
 from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
 from pipeline.unit import Node, Unit, UnitWriter
+from stages.corrupt.mixed_sizes import NATIVE, Drawn
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -53,9 +54,15 @@ class Render:
 
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
         """Render the unit's images; keep the drawn parameters as columns of the index."""
+        clean = inputs["images"]
+        if "images" in clean.manifest.mixed:
+            self._run_mixed(unit, clean, writer)
+        else:
+            self._run_equal(unit, clean, writer)
+
+    def _run_equal(self, unit: Unit, clean: Artifact, writer: UnitWriter) -> None:
         from stages.corrupt.rendering import render_rows  # numba
 
-        clean = inputs["images"]
         images = clean.array("images")
         index = clean.index(None, unit.start, unit.stop)
         index = index.select([name for name in SAMPLE_COLUMNS if name in index.column_names])
@@ -81,23 +88,47 @@ class Render:
                 self._backend,
                 self._device,
             )
-        writer.table(_with_drawn(index, drawn))
+        writer.table(_with_drawn(index, drawn, drawn[0]))
+
+    def _run_mixed(self, unit: Unit, clean: Artifact, writer: UnitWriter) -> None:
+        from stages.corrupt.backends import kernel_of
+        from stages.corrupt.masks import fate_of, moved
+        from stages.corrupt.mixed_sizes import render_mixed
+
+        kernel = kernel_of(self._backend, self._corruption, self._severity, self._device)
+        parameters = unit.recipe.parameters
+        moves = fate_of(self._corruption) == "moved along" and "masks" in clean.manifest.mixed
+        index, drawn = render_mixed(
+            unit,
+            clean,
+            writer,
+            lambda image, sample: self._rendered(image, sample, parameters),
+            (lambda masks, numbers: moved(masks, kernel, numbers)) if moves else None,
+        )
+        side = kernel.smallest_side
+        values = self._corruption.severities[self._severity - 1]
+        # The columns are the same where nothing could be rendered.
+        any_drawn = kernel.draw(self._stream("", parameters), values, (side, side, 3))
+        writer.table(_with_drawn(index, drawn, any_drawn))
 
     def one(self, image: Image, sample: str, parameters: Mapping[str, Json]) -> Image:
         """Return `image`, that of `sample`, exactly as the set of `parameters` holds it."""
+        return self._rendered(image, sample, parameters)[0]
+
+    def _rendered(
+        self, image: Image, sample: str, parameters: Mapping[str, Json]
+    ) -> tuple[Image, dict[str, int | float | str]]:
         from stages.corrupt.rendering import render
 
-        stream = self._stream(sample, parameters)
-        rendered, _ = render(
+        return render(
             image,
             self._corruption,
             self._severity,
             self._suite,
-            stream,
+            self._stream(sample, parameters),
             self._backend,
             self._device,
         )
-        return rendered
 
     def _stream(self, sample: str, parameters: Mapping[str, Json]) -> Stream:
         from stages.corrupt.rendering import sample_stream
@@ -126,6 +157,7 @@ def set_node(
         If the backend cannot render the suite.
     """
     from stages.corrupt.backends import identity
+    from stages.corrupt.masks import fate_of
 
     clean = images.recipe.parameters
     parameters: dict[str, Json] = {
@@ -142,9 +174,11 @@ def set_node(
     }
     rendered_by = "" if backend == "native" else f"@{backend}"
     name = f"{suite.id}{rendered_by}/{images.recipe.name}/{corruption.name}/{severity}"
-    size, channels = clean["size"], clean["channels"]
-    pixels = size * size if isinstance(size, int) else math.prod(size)
-    row_bytes = pixels * (3 if suite.gray == "replicate" else channels)
+    attributes = dict(images.attributes)
+    if clean["size"] == NATIVE:
+        # Masks are what the kernel makes of them, so what it does to them is part of the key.
+        attributes["masks"] = parameters["masks"] = fate_of(corruption)
+    row_bytes = _row_bytes(images, suite)
     return Node(
         Recipe(CORRUPTIONS, name, VERSION, parameters, {"images": images.recipe}),
         Render(suite, corruption, severity, backend, device),
@@ -152,18 +186,29 @@ def set_node(
         row_bytes=row_bytes,
         slots=rows_per_shard(row_bytes, images.rows),
         inputs={"images": images},
-        attributes=images.attributes,
+        attributes=attributes,
     )
 
 
-def _with_drawn(index: pa.Table, drawn: list[dict[str, int | float | str]]) -> pa.Table:
-    """Return `index` with one column per drawn parameter."""
+def _row_bytes(images: Node, suite: SuiteManifest) -> int:
+    """Return the bytes of a rendered image; of mixed sizes, an estimate."""
+    clean = images.recipe.parameters
+    if clean["size"] == NATIVE:
+        return images.row_bytes
+    size, channels = clean["size"], clean["channels"]
+    pixels = size * size if isinstance(size, int) else math.prod(size)
+    return pixels * (3 if suite.gray == "replicate" else channels)
+
+
+def _with_drawn(index: pa.Table, drawn: Sequence[Drawn | None], columns: Drawn) -> pa.Table:
+    """Return `index` with one column per drawn parameter; those of any row give the `columns`."""
     import pyarrow as pa
 
     from pipeline.tables import column
 
-    for name, first in drawn[0].items():
-        kind = {int: pa.int64(), float: pa.float64(), str: pa.string()}[type(first)]
+    for name, value in columns.items():
+        kind = {int: pa.int64(), float: pa.float64(), str: pa.string()}[type(value)]
         field = column(f"drawn_{name}", kind, "1", f"the corruption's parameter {name} as drawn")
-        index = index.append_column(field, pa.array([row[name] for row in drawn], kind))
+        values = [None if row is None else row[name] for row in drawn]
+        index = index.append_column(field, pa.array(values, kind))
     return index

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.artifact import Artifact
 from pipeline.digest import Json
-from pipeline.errors import DataError
+from pipeline.errors import DataError, UsageError
 from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
 from pipeline.unit import Node, Unit, UnitWriter
@@ -154,7 +154,16 @@ def encoder_parameters(manifest: EncoderManifest, identity: Mapping[str, Json]) 
 
 
 def image_node(encoder: LoadedOnce, identity: Mapping[str, Json], images: Node) -> Node:
-    """Return the embeddings of an image artifact, named ``<encoder>/<name of the images>``."""
+    """Return the embeddings of an image artifact, named ``<encoder>/<name of the images>``.
+
+    Raises
+    ------
+    UsageError
+        If the images keep their native size.
+    """
+    if images.attributes.get("task") == "segmentation":
+        message = f"{images.recipe.name} has masks and images of mixed size: it is not embedded yet"
+        raise UsageError(message)
     manifest = encoder.manifest
     row_bytes = manifest.width * np.dtype(manifest.dtype).itemsize
     return Node(

@@ -27,6 +27,7 @@ from tests.pipeline.toy import SUMS, Numbers, Sums, Toy, build, digests_of
 
 GOLDEN_KEY = "41b4a2e25a645663c51d3785a8c34e49e965378dc00aedd49fc935d95ccf423c"
 GOLDEN_CONTENT = "13c5382e69257e51cf0e00c89b8d19761dc02cb4245348ecce853907216676a7"
+GOLDEN_WITH_MIXED = "ceb849b7802250ad9f500ca969c4650dd97d8ee39767056ee80c5eb966b0e825"
 
 scalars = (
     st.none()
@@ -142,10 +143,13 @@ def test_a_content_key_covers_the_contents_of_inputs_and_not_their_recipes() -> 
     )
 
 
-def test_keys_and_content_digests_are_pinned(built: Path) -> None:
+def test_keys_and_content_digests_are_pinned(built: Path, tmp_path: Path) -> None:
     """These never change; if one does, every store that exists must be built again."""
     assert Toy().sums("odd").recipe.key == GOLDEN_KEY
-    assert digests_of(built)["numbers/toy/0"][0] == GOLDEN_CONTENT
+    plain = Toy(numbers_stage=Numbers(pieces=False))
+    build(tmp_path, [plain.numbers()]).raise_failures()
+    assert digests_of(tmp_path)["numbers/toy/0"][0] == GOLDEN_CONTENT
+    assert digests_of(built)["numbers/toy/0"][0] == GOLDEN_WITH_MIXED
 
 
 @pytest.mark.parametrize(("numbers_slots", "sums_slots"), [(1, 7), (2, 3), (7, 1)])
@@ -260,7 +264,10 @@ def test_a_column_without_a_canonical_form_is_refused() -> None:
 def test_columns_state_unit_and_meaning(built: Path) -> None:
     """What a stage declares and what the engine adds is read back from the file."""
     index = Store(built).artifact(Toy().numbers().recipe).index()
-    assert index.schema.names == ["id", "label", "group", "pixels_blake3", "floats_blake3"]
+    assert index.schema.names == [
+        *("id", "label", "group", "pixels_blake3", "floats_blake3"),
+        *(f"pieces_{what}" for what in ("offset", "height", "width", "channels", "blake3")),
+    ]
     for field in index.schema:
         assert set(field.metadata) == {b"unit", b"meaning"}
     assert column("size", pa.int64(), "byte", "length").metadata[b"unit"] == b"byte"
@@ -273,6 +280,9 @@ def test_the_index_holds_the_digest_of_every_item(built: Path) -> None:
         digests = artifact.index([f"{name}_blake3"])[0].to_pylist()
         items = artifact.array(name)
         assert [bytes.fromhex(digest_bytes(item.tobytes())) for item in items] == digests
+    digests = artifact.index(["pieces_blake3"])[0].to_pylist()
+    pieces = artifact.mixed("pieces")
+    assert [bytes.fromhex(digest_bytes(item.tobytes())) for item in pieces] == digests
 
 
 def test_a_file_has_the_digest_of_its_bytes(tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ FILES = {
     "last shard": "numbers/toy/0/*/pixels/c.2.0.0.0",
     "shard of floats": "numbers/toy/0/*/floats/c.1.0",
     "shard of single numbers": "sums/toy/0/odd/*/sums/c.1",
+    "shard of mixed size": "numbers/toy/0/*/pieces/00001/c/0",
+    "its metadata": "numbers/toy/0/*/pieces/00002/zarr.json",
     "index": "numbers/toy/0/*/index/00001.parquet",
     "alias": f"sums/toy/0/odd/*/{ALIAS}",
 }
@@ -139,7 +141,9 @@ def test_a_removed_file_is_found_wherever_it_is(name: str, store_root: Path) -> 
         assert {problem.kind for problem in problems} <= {"missing", "manifest"}
 
 
-@pytest.mark.parametrize("name", [name for name in FILES.values() if "/c." in name])
+@pytest.mark.parametrize(
+    "name", [name for name in FILES.values() if "/c." in name or "/c/" in name]
+)
 @pytest.mark.parametrize("left", [0.0, 0.5, 0.99])
 def test_a_truncated_shard_is_found(name: str, left: float, store_root: Path) -> None:
     """A shard that was cut short is called truncated."""

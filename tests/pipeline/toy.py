@@ -63,23 +63,38 @@ class Numbers:
     before: Callable[[Unit], None] = nothing
     noise: float = 0.0
     """Added to the floats, as another machine's rounding would be."""
+    pieces: bool = True
+    """Whether to write items of mixed size, too."""
 
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
-        """Write two arrays, the fourth item black, and a table with missing values."""
+        """Write arrays, the fourth item black, and a table with missing values.
+
+        Of the items of mixed size every third is empty: the last shard has no element.
+        """
         self.before(unit)
         offset = 0
         if "files" in inputs:
             offset = int((inputs["files"].file_folder / "given" / "offset.txt").read_text())
         pixels = writer.array("pixels", "uint8", (2, 3, 1))
         floats = writer.array("floats", "float32", (4,))
+        pieces = writer.mixed("pieces", "uint16") if self.pieces else None
         rows = range(unit.start, unit.stop)
         for position, row in enumerate(rows):
             stream = Stream.of("toy", dict(unit.recipe.parameters), row)
             drawn = (stream.below(200, 6).astype(np.uint8) + np.uint8(offset)).reshape(2, 3, 1)
             pixels[position] = 0 if row == 3 else drawn
             floats[position] = stream.child("floats").uniform(4) + self.noise
+            if pieces is not None:
+                pieces.append(piece_of(stream, row))
         writer.table(_samples(rows))
         writer.attributes["unit"] = "none"
+
+
+def piece_of(stream: Stream, row: int) -> NDArray[np.uint16]:
+    """Return the item of mixed size of a row."""
+    shape = (row, 2, 1 + row % 2) if row % 3 else (0, 0, 0)
+    words = stream.child("pieces").below(60000, int(np.prod(shape)))
+    return words.astype(np.uint16).reshape(shape)
 
 
 @dataclass
@@ -194,7 +209,7 @@ def digests_of(root: Path) -> Digests:
     """Return what must be equal between two builds of the same things."""
     found: Digests = {}
     for manifest in Store(root).manifests():
-        names = [INDEX, *manifest.arrays, "files"]
+        names = [INDEX, *manifest.arrays, *manifest.mixed, "files"]
         files = {
             path.relative_to(manifest.folder).as_posix(): digest_file(path)
             for name in names

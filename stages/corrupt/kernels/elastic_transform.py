@@ -134,4 +134,10 @@ def _sample(
                 displaced[y, x, c] = np.uint8(np.int32(value))
 
 
-KERNEL = Kernel(name="elastic_transform", severity=Severity, draw=draw, apply=one_by_one(apply))
+KERNEL = Kernel(
+    name="elastic_transform",
+    severity=Severity,
+    draw=draw,
+    apply=one_by_one(apply),
+    moves_masks=True,
+)

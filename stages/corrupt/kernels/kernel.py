@@ -67,6 +67,12 @@ class Kernel(Generic[S]):
     smallest_side: int = SMALLEST_SIDE
     """Smallest height and width in pixels."""
 
+    moves_masks: bool = False
+    """Whether the mask of an image moves along: true of a kernel that puts content elsewhere.
+
+    The displacement must not depend on the channels, as the mask's layers are displaced alone.
+    """
+
     version: int = 1
     """Raised by hand when the bytes of any output change."""
 

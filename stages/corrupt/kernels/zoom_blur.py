@@ -1,4 +1,8 @@
-"""Zoom blur: the mean of the image and of its enlargements."""
+"""Zoom blur: the mean of the image and of its enlargements.
+
+A mask stays where it is: the image itself is the first of the zooms and has twice the weight of
+any other, so content fades outwards and none of it leaves its place.
+"""
 
 from __future__ import annotations
 
@@ -205,4 +209,6 @@ def _mean_of_zooms(  # noqa: C901  # one loop nest: rows stay in the cache
                 values_out[j] = np.uint8(np.int32(total[j] / divisor + added))
 
 
-KERNEL = Kernel(name="zoom_blur", severity=Severity, draw=draw, apply=in_runs(apply))
+KERNEL = Kernel(
+    name="zoom_blur", severity=Severity, draw=draw, apply=in_runs(apply), moves_masks=False
+)
