@@ -1,0 +1,1 @@
+"""From masks to words: measure each target, word its attributes, fill the prompt designs."""

@@ -1,0 +1,76 @@
+"""Wrong values of an attribute: the opposite where there is one, else another of its values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pipeline.stream import Stream
+    from stages.prompt.schema import RuleSet
+
+_PAIRS = (
+    ("tiny", "large"),
+    ("single", "multiple"),
+    ("round", "irregular"),
+    ("brighter", "darker"),
+    ("black", "white"),
+    ("benign", "malignant"),
+    ("frontal", "lateral"),
+    ("two-chamber", "four-chamber"),
+    ("diastole", "systole"),
+    ("male", "female"),
+)
+OPPOSITES: Mapping[str, str] = {
+    **{word: other for pair in _PAIRS for word, other in (pair, pair[::-1])},
+    "small": "large",
+}
+"""Words with an opposite; "large" is opposed to "tiny", which "small" is not far from."""
+_TURNED = {"left": "right", "top": "bottom", "upper": "lower"}
+TURNED: Mapping[str, str] = {**_TURNED, **{other: word for word, other in _TURNED.items()}}
+"""Parts of places by the part on the other side of the image."""
+_NUMBERS = ("one", "two", "three", "four", "five")
+_COLOURS = (
+    *("white", "gray", "black", "red", "pink", "orange", "yellow"),
+    *("brown", "tan", "green", "blue", "purple"),
+)
+_PLACES = (
+    *("top left", "top", "top right", "left", "center", "right"),
+    *("bottom left", "bottom", "bottom right"),
+)
+_SEPARATORS = re.compile(r", | and | to ")
+
+
+def opposite_of(rules: RuleSet, attribute: str, word: str, stream: Stream) -> str:
+    """Return a value of `attribute` that is wrong where `word` is right; empty if none is known.
+
+    The opposite in `OPPOSITES`; of places that on the other side of the image; else one of the
+    attribute's other values in the rule set, chosen by `stream`. A value of several parts
+    ("small to medium", "top left, top") is swapped as a whole for one that shares no part.
+    """
+    parts = set(_SEPARATORS.split(word))
+    turned = _turned(word) if attribute == "location" else OPPOSITES.get(word, "")
+    if turned and not parts & set(_SEPARATORS.split(turned)):
+        return turned
+    others = [value for value in _values(rules, attribute) if not _overlaps(value, parts)]
+    return others[int(stream.below(len(others), 1)[0])] if others else ""
+
+
+def _turned(words: str) -> str:
+    return re.sub(r"\w+", lambda found: TURNED.get(found[0], found[0]), words)
+
+
+def _overlaps(value: str, parts: set[str]) -> bool:
+    """Tell whether `value` is one of `parts`, or what one of them says with a "mostly" before."""
+    return any(value == part or part.endswith(f" {value}") for part in parts)
+
+
+def _values(rules: RuleSet, attribute: str) -> Sequence[str]:
+    if attribute == "size":
+        return [size.word for size in rules.sizes]
+    if attribute == "shape":
+        return [shape.word for shape in rules.shapes]
+    if attribute == "location":
+        return list(dict.fromkeys(rules.places.values())) or _PLACES
+    return {"number": _NUMBERS, "colour": _COLOURS}.get(attribute, ())
