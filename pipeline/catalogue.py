@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pipeline.errors import ManifestError, UsageError
-from pipeline.manifest import Declared, read_manifest
+from pipeline.manifest import Declared, Schema, read_manifest
 
 D = TypeVar("D", bound=Declared)
 
@@ -22,7 +22,7 @@ class Catalogue:
         with resources.as_file(resources.files("manifests")) as shipped:
             self._folders = [shipped, *([own] if own else [])]
 
-    def read(self, kind: str, schema: type[D]) -> dict[Path, D]:
+    def read(self, kind: str, schema: Schema[D]) -> dict[Path, D]:
         """Return every manifest of a kind by path.
 
         Raises

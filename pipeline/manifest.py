@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import pydantic
 
@@ -22,9 +22,11 @@ class Declared(pydantic.BaseModel):
 
 
 D = TypeVar("D", bound=Declared)
+Schema: TypeAlias = type[D] | Callable[[Mapping[str, Any]], type[D]]
+"""What a manifest must be, or what says so from its fields where one kind has several forms."""
 
 
-def read_manifest(path: Path, schema: type[D]) -> D:
+def read_manifest(path: Path, schema: Schema[D]) -> D:
     """Return the manifest in `path` as a `schema` value.
 
     Raises
@@ -38,11 +40,12 @@ def read_manifest(path: Path, schema: type[D]) -> D:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         message = f"{path}: cannot be read as TOML: {error}"
         raise ManifestError(message) from error
+    form: type[D] = schema if isinstance(schema, type) else schema(declared)
     try:
         # JSON mode lets TOML arrays become tuples while every other type stays strict.
-        return schema.model_validate_json(pydantic.TypeAdapter(dict).dump_json(declared))
+        return form.model_validate_json(pydantic.TypeAdapter(dict).dump_json(declared))
     except pydantic.ValidationError as error:
-        raise ManifestError("\n".join(_faults(path, schema, error))) from error
+        raise ManifestError("\n".join(_faults(path, form, error))) from error
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

@@ -71,9 +71,14 @@ def study(tmp_path: Path) -> Study:
 
 
 def test_every_shipped_dataset_loads(study: Study) -> None:
-    """Five MedIMeta tasks, twelve MedMNIST sets in four sizes, five phantoms and road scenes."""
+    """Five MedIMeta tasks, twelve MedMNIST sets in four sizes, five phantoms and road scenes.
+
+    Those with masks are in `tests/stages/download/test_segmentation_manifests.py`.
+    """
     by_collection: dict[str, list[str]] = {}
     for dataset in study.datasets.values():
+        if dataset.task == "segmentation":
+            continue
         by_collection.setdefault(dataset.collection, []).append(dataset.id)
         # The splits of a folder that a person places are counted there.
         assert dataset.collection == "driving" or study.splits(dataset.id)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.cli.study import Study
 from pipeline.manifest import read_manifest
+from pipeline.store import Store
 from stages.corrupt import corrupt
 from stages.corrupt.rendering import shipped_suites
 from stages.corrupt.schema import SuiteManifest
@@ -27,6 +29,22 @@ def test_the_suite_of_ones_own_works(tmp_path: Path) -> None:
 
 def test_every_shipped_suite_is_described() -> None:
     """The table of suites is complete."""
-    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", README, flags=re.MULTILINE)) == sorted(
+    suites = _section("Corruption suites")
+    assert sorted(re.findall(r"^\| `([a-z-]+)` \|", suites, flags=re.MULTILINE)) == sorted(
         shipped_suites()
     )
+
+
+def test_every_rule_set_and_dataset_with_masks_is_described(tmp_path: Path) -> None:
+    """The tables of rule sets and of segmentation datasets are complete."""
+    study = Study(Store(tmp_path))
+    prompts = _section("Prompts from masks")
+    rules = re.findall(r"^\| `([a-z-]+)` \|", prompts, flags=re.MULTILINE)
+    assert sorted(rules) == sorted(study.rule_sets)
+    ids = re.findall(r"^\| [^|`]+ \| `([a-z0-9-]+)` \|", prompts, flags=re.MULTILINE)
+    assert sorted(ids) == sorted({one.family for one in study.segmentations.values()})
+
+
+def _section(heading: str) -> str:
+    """Return the text below a heading of the README."""
+    return README.split(f"## {heading}\n")[1].split("\n## ")[0]

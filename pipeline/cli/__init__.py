@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from pipeline.cli import analyse, build, compare, demo, embed, evaluate, inspect
+from pipeline.cli import analyse, audit, build, compare, demo, embed, evaluate, inspect
 from pipeline.cli.output import say
 from pipeline.errors import InterruptedRunError, PipelineError
 
@@ -28,6 +28,7 @@ embed.register(app)
 evaluate.register(app)
 compare.register(app)
 analyse.register(app)
+audit.register(app)
 inspect.register(app)
 demo.register(app)
 

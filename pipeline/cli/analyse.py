@@ -71,7 +71,7 @@ def _analysed(
     study: Study, groups: Sequence[Group], measures: Sequence[str], workers: int
 ) -> list[Analysed]:
     """Measure every set once, and put each beside its clean split."""
-    from pipeline.cli.study import unique
+    from pipeline.cli.choices import unique
     from stages.analyse.measure import Analysed
 
     nodes = unique(node for group in groups for node in (group.clean, *group.sets))

@@ -1,14 +1,17 @@
-"""``pipeline build``: datasets, corruptions, or all of a run."""
+"""``pipeline build``: datasets, corruptions, prompts, or all of a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
+from typer.core import TyperGroup
 
-from pipeline.cli import options
+from pipeline.cli import options, prompts
 from pipeline.cli.options import listed
 
 if TYPE_CHECKING:
@@ -16,7 +19,17 @@ if TYPE_CHECKING:
     from pipeline.unit import Node
 
 TARGETS = ("datasets", "corruptions", "all")
-Target = Annotated[str, typer.Argument(help="datasets, corruptions or all", metavar="TARGET")]
+_HELP = {
+    "datasets": """Build clean splits: fetch or find the files, check them, read them.""",
+    "corruptions": """Render sets, with whatever they need built first.
+
+    Without options this is MediMeta-C: seven corruptions, five severities, the test splits of the
+    five MedIMeta datasets.
+
+    With --preview, only missing clean splits are built, and the first sample of each is drawn as
+    its sets would hold it: datasets x corruptions, and corruptions x severities of each split.""",
+    "all": """Build the clean splits and the sets that a run needs.""",
+}
 Preview = Annotated[
     bool, typer.Option("--preview", help="Draw contact sheets (PNG) instead of building sets.")
 ]
@@ -31,13 +44,48 @@ Out = Annotated[
 ]
 
 
+class _Targets(TyperGroup):
+    """The commands below `build`; an unknown one is an error that suggests the nearest."""
+
+    def resolve_command(
+        self,
+        ctx: Any,  # noqa: ANN401 the class is private to typer, and another in older versions
+        args: list[str],
+    ) -> tuple[str | None, Any, list[str]]:
+        """Return the command of a target and the arguments after it."""
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            from pipeline.manifest import unknown_name
+
+            raise unknown_name("target", args[0], self.commands)
+        return super().resolve_command(ctx, args)
+
+
 def register(app: typer.Typer) -> None:
-    """Add the command to the app."""
-    app.command("build")(build)
+    """Add the command and its targets to the app."""
+    group = typer.Typer(cls=_Targets, no_args_is_help=True, rich_markup_mode=None)
+    for target in TARGETS:
+        group.command(target, help=_HELP[target])(_of(target))
+    prompts.register(group)
+    app.add_typer(group, name="build", help="Build datasets, corruptions, prompts, or all.")
+
+
+def _of(target: str) -> Callable[..., None]:
+    """Return `build` for one target, with its other parameters as options."""
+
+    @functools.wraps(build)
+    def command(**chosen: object) -> None:
+        build(target, **cast("dict[str, Any]", chosen))
+
+    signature = inspect.signature(build, eval_str=True)
+    kept = [one for name, one in signature.parameters.items() if name != "target"]
+    command.__signature__ = signature.replace(parameters=kept)  # type: ignore[attr-defined]
+    types = command.__annotations__
+    command.__annotations__ = {name: types[name] for name in types if name != "target"}
+    return command
 
 
 def build(
-    target: Target,
+    target: str,
     store: options.Store = options.DEFAULT_STORE,
     manifests: options.Manifests = None,
     run: options.Run = None,
@@ -58,14 +106,7 @@ def build(
     as_json: options.AsJson = False,
     log: options.Log = None,
 ) -> None:
-    """Build datasets (clean splits), corruptions (sets), or all that a run needs.
-
-    Bare `pipeline build corruptions` is MediMeta-C: seven corruptions, five severities, the test
-    splits of the five MedIMeta datasets, with whatever they need built first.
-
-    With --preview, only missing clean splits are built, and the first sample of each is drawn as
-    its sets would hold it: datasets x corruptions, and corruptions x severities of each split.
-    """
+    """Build datasets, corruptions, or all that a run needs: see `_HELP`."""
     from pipeline.cli.execution import Resources
     from pipeline.cli.execution import build as execute
     from pipeline.cli.study import Study
@@ -104,7 +145,7 @@ def targets(
     UsageError
         If a name is unknown, a selector matches nothing, or nothing can render a set.
     """
-    from pipeline.cli.study import (
+    from pipeline.cli.choices import (
         default_datasets,
         default_suites,
         named_in,

@@ -52,8 +52,9 @@ def embed(
     The train split is embedded too where a protocol needs it: always for a vision-only encoder,
     which has no zero-shot, else with --protocols or --splits.
     """
+    from pipeline.cli.choices import unique
     from pipeline.cli.execution import Resources, build
-    from pipeline.cli.study import Study, unique
+    from pipeline.cli.study import Study
     from pipeline.store import Store
 
     opened = Store.open(store)
@@ -89,7 +90,7 @@ def sealed_images(
     MissingInputError
         If something named explicitly is not sealed, or nothing is.
     """
-    from pipeline.cli.study import default_suites, named_in, require_matches, unique
+    from pipeline.cli.choices import default_suites, named_in, require_matches, unique
     from pipeline.errors import MissingInputError
     from pipeline.selectors import selects
 
@@ -124,9 +125,10 @@ def sealed_images(
 
 
 def present_datasets(study: Study) -> list[str]:
-    """Return the declared datasets of which the store has a clean split."""
+    """Return the declared datasets with labels of which the store has a clean split."""
     stored = stored_datasets(study)
-    return [name for name in study.datasets if name in stored]
+    masked = study.segmentations
+    return [name for name in study.datasets if name in stored and name not in masked]
 
 
 def stored_datasets(study: Study) -> list[str]:
@@ -165,7 +167,7 @@ def train_splits(
 
 def prompt_nodes(study: Study, encoder: str, images: Sequence[Node], run: str | None) -> list[Node]:
     """Return the class prompts of the datasets that images are of."""
-    from pipeline.cli.study import DEFAULT_RUN
+    from pipeline.cli.choices import DEFAULT_RUN
 
     manifest = study.run(run or DEFAULT_RUN)
     names = dict.fromkeys(str(node.recipe.parameters["dataset"]) for node in images)

@@ -67,9 +67,10 @@ def evaluate(
     Reads cached shards only: no network, no raw data, no encoder. Exits 4 when something named
     explicitly is missing or a selected collection of sets is only partly built or embedded.
     """
+    from pipeline.cli.choices import DEFAULT_RUN, default_suites
     from pipeline.cli.embed import require_protocols
     from pipeline.cli.execution import Resources
-    from pipeline.cli.study import DEFAULT_RUN, Study, default_suites
+    from pipeline.cli.study import Study
     from pipeline.cli.systems import Selection
     from pipeline.store import Store
 

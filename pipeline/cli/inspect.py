@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,13 +15,15 @@ from pipeline.cli.output import print_json, print_table, say, show, size
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
     from pipeline.store import Store
+    from stages.download.folders import AnyDataset
+    from stages.download.schema import Split
 
 NAMED = 20
 """Most artifacts that `status` names below its table."""
-KINDS = ("artifacts", "sets", "datasets", "suites", "encoders", "runs")
+KINDS = ("artifacts", "sets", "datasets", "suites", "rule-sets", "encoders", "runs")
 Kind = Annotated[
     str,
-    typer.Argument(help="artifacts, sets, datasets, suites, encoders or runs", metavar="[KIND]"),
+    typer.Argument(help=", ".join(KINDS[:-1]) + " or runs", metavar="[KIND]"),
 ]
 Target = Annotated[str, typer.Argument(help="datasets, corruptions or all", metavar="[TARGET]")]
 Selectors = Annotated[
@@ -228,20 +231,7 @@ def _sealed_rows(store: Store, stage: str | None) -> list[dict[str, Any]]:
 
 def _declared_rows(study: Study, kind: str) -> list[dict[str, Any]]:
     if kind == "datasets":
-        return [
-            {
-                "id": one.id,
-                "size": one.size,
-                "classes": len(one.classes),
-                "splits": " ".join(f"{k}={v}" for k, v in one.splits.counts().items())
-                if one.splits
-                else "",
-                "licence": one.licence.spdx,
-                "synthetic": one.synthetic,
-                "title": one.title,
-            }
-            for one in study.datasets.values()
-        ]
+        return [_dataset_row(one) for one in study.datasets.values()]
     if kind == "suites":
         return [
             {"id": one.id, "corruptions": len(study.corruptions_of(one.id)), "title": one.title}
@@ -252,10 +242,36 @@ def _declared_rows(study: Study, kind: str) -> list[dict[str, Any]]:
             {"id": one.id, "kind": one.kind, "width": one.width, "title": one.title}
             for one in study.encoders.values()
         ]
+    if kind == "rule-sets":
+        return [
+            {"id": one.id, "version": one.version, "title": one.title}
+            for one in study.rule_sets.values()
+        ]
     return [
         {"id": one.id, "datasets": " ".join(one.datasets), "title": one.title}
         for one in study.runs.values()
     ]
+
+
+def _dataset_row(one: AnyDataset) -> dict[str, Any]:
+    from stages.download.schema import Dataset
+
+    size: object = "native"
+    counts: Mapping[Split, int | None]
+    if isinstance(one, Dataset):
+        size, counts = one.size, one.splits.counts() if one.splits else {}
+    else:
+        counts = one.split_set.counts()
+    return {
+        "id": one.id,
+        "task": one.task,
+        "size": size,
+        "classes": len(one.classes),
+        "splits": " ".join(f"{k}={v or '?'}" for k, v in counts.items()),
+        "licence": one.licence.spdx,
+        "synthetic": one.synthetic,
+        "title": one.title,
+    }
 
 
 def _cell(value: object) -> str:

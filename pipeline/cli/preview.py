@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.cli.output import print_json, say, show, written
-from pipeline.errors import UsageError
+from pipeline.errors import DataError, UsageError
 from pipeline.unit import Node
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def preview(
     UsageError
         If none of the sets has the severity.
     """
+    from pipeline.cli.choices import unique
     from pipeline.cli.execution import execute, show_plan
-    from pipeline.cli.study import unique
     from pipeline.plan import make_plan
 
     severities = sorted({_number(node, "severity") for node in sets})
@@ -81,12 +81,27 @@ class _Split:
 
     @cached_property
     def image(self) -> Image:
-        return self.study.store.artifact(self.clean.recipe).array("images")[0]
+        artifact = self.study.store.artifact(self.clean.recipe)
+        mixed = "images" in artifact.manifest.mixed
+        images = artifact.mixed("images") if mixed else artifact.array("images")
+        return cast("Image", images[self._first])
 
     @cached_property
     def sample(self) -> str:
         index = self.study.store.artifact(self.clean.recipe).index(["id"])
-        return str(index["id"][0].as_py())
+        return str(index["id"][self._first].as_py())
+
+    @cached_property
+    def _first(self) -> int:
+        """Position of the first sample that has an image."""
+        artifact = self.study.store.artifact(self.clean.recipe)
+        if "images" not in artifact.manifest.mixed:
+            return 0
+        present = artifact.mixed("images").shapes.all(axis=1)
+        if not present.any():
+            message = f"{self.clean.recipe.name} has no sample whose image could be read"
+            raise DataError(message)
+        return int(present.argmax())
 
     @property
     def corruptions(self) -> list[str]:

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pipeline.cli.choices import DEFAULT_RUN, named_in, require_matches
 from pipeline.cli.embed import present_datasets
-from pipeline.cli.study import DEFAULT_RUN, named_in, require_matches
 from pipeline.errors import MissingInputError
 from pipeline.selectors import selects
 

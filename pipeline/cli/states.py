@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import Manifest
-from pipeline.cli.study import unique
+from pipeline.cli.choices import unique
 from pipeline.errors import MissingInputError, UsageError, VerificationError
 from pipeline.plan import differences, explain
 from pipeline.selectors import selects

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -12,19 +11,20 @@ from pipeline.catalogue import Catalogue, by_id
 from pipeline.digest import Json, digest_json
 from pipeline.errors import MissingInputError, UsageError
 from pipeline.manifest import unknown_name
-from pipeline.selectors import unmatched
 from pipeline.store import Store
 from pipeline.unit import Node
 from stages.corrupt.naming import split_name
 
 if TYPE_CHECKING:
     from stages.corrupt.schema import SuiteManifest
+    from stages.download.folders import AnyDataset
     from stages.download.schema import Dataset, Split
+    from stages.download.segmenting.schema import SegmentationDataset
     from stages.embed.schema import EncoderManifest
     from stages.embed.stage import LoadedOnce
     from stages.evaluate.schema import RunManifest
-
-DEFAULT_RUN = "medimeta-c"
+    from stages.prompt.schema import RuleSet
+    from stages.prompt.stage import Answers
 
 
 class Study:
@@ -51,6 +51,7 @@ class Study:
         self._device = device
         self._seed = seed
         self._nodes: dict[tuple[object, ...], Node] = {}
+        self._added: dict[str, SegmentationDataset] = {}
         self._encoders: dict[str, tuple[LoadedOnce, dict[str, Json]]] = {}
 
     @property
@@ -61,19 +62,39 @@ class Study:
         return f"--store {shlex.quote(str(self.store.root))}{own}{seed}"
 
     @cached_property
-    def datasets(self) -> dict[str, Dataset]:
-        """Every declared dataset by id, variants expanded."""
-        from stages.download.folders import located
-        from stages.download.schema import DatasetManifest, expand
+    def datasets(self) -> dict[str, AnyDataset]:
+        """Every declared dataset by id, sizes and split sets expanded."""
+        from stages.download.declared import declared_datasets, form_of
 
-        manifests = self._catalogue.read("datasets", DatasetManifest)
-        return by_id(
+        manifests = self._catalogue.read("datasets", form_of)
+        return self._added | by_id(
             [
-                (path, dataset.id, located(dataset, path.parent, self._local))
+                (path, dataset.id, dataset)
                 for path, manifest in manifests.items()
-                for dataset in expand(manifest)
+                for dataset in declared_datasets(manifest, path.parent, self._local)
             ]
         )
+
+    @property
+    def segmentations(self) -> dict[str, SegmentationDataset]:
+        """Those of the datasets that have masks instead of labels."""
+        from stages.download.segmenting.schema import SegmentationDataset
+
+        return {k: one for k, one in self.datasets.items() if isinstance(one, SegmentationDataset)}
+
+    def add(self, dataset: SegmentationDataset) -> None:
+        """Let this study have a dataset that no manifest declares.
+
+        Raises
+        ------
+        UsageError
+            If a declared one has its name.
+        """
+        if dataset.id in self.datasets:
+            message = f"{dataset.id!r} is a declared dataset; give your folder another --name"
+            raise UsageError(message)
+        self._added[dataset.id] = dataset
+        self.__dict__.pop("datasets", None)
 
     @cached_property
     def suites(self) -> dict[str, SuiteManifest]:
@@ -99,9 +120,35 @@ class Study:
         found = self._catalogue.read("runs", RunManifest)
         return by_id([(path, run.id, run) for path, run in found.items()])
 
-    def dataset(self, name: str) -> Dataset:
+    @cached_property
+    def rule_sets(self) -> dict[str, RuleSet]:
+        """Every declared rule set of prompts by id."""
+        from stages.prompt.schema import RuleSet
+
+        found = self._catalogue.read("prompts", RuleSet)
+        return by_id([(path, rules.id, rules) for path, rules in found.items()])
+
+    def dataset(self, name: str) -> AnyDataset:
         """Return a dataset; an unknown name is an error that suggests the nearest."""
-        return cast("Dataset", _named("dataset", name, self.datasets))
+        return cast("AnyDataset", _named("dataset", name, self.datasets))
+
+    def segmentation(self, name: str) -> SegmentationDataset:
+        """Return a dataset with masks."""
+        if name in self.datasets and name not in self.segmentations:
+            message = f"{name} has labels, not masks; see `pipeline list datasets`"
+            raise UsageError(message)
+        return cast("SegmentationDataset", _named("dataset", name, self.segmentations))
+
+    def labelled(self, name: str) -> Dataset:
+        """Return a dataset whose images have labels."""
+        if name in self.segmentations:
+            message = f"{name} has masks, not labels; see `pipeline list datasets`"
+            raise UsageError(message)
+        return cast("Dataset", self.dataset(name))
+
+    def rule_set(self, name: str) -> RuleSet:
+        """Return a rule set of prompts."""
+        return cast("RuleSet", _named("rule set", name, self.rule_sets))
 
     def suite(self, name: str) -> SuiteManifest:
         """Return a corruption suite."""
@@ -139,21 +186,58 @@ class Study:
 
     def splits(self, dataset: str) -> tuple[Split, ...]:
         """Return the splits of a dataset."""
-        from stages.download.stage import splits_of
+        from stages.download.declared import splits_of
 
         return splits_of(self.store, self.dataset(dataset))
 
     def split(self, dataset: str, split: str) -> Node:
         """Return a clean split."""
-        from stages.download.stage import source_node, split_node
+        from stages.download.declared import split_node
 
         key = ("split", dataset, split)
         if key not in self._nodes:
             declared = self.dataset(dataset)
-            source = source_node(self.store, declared, self._local)
-            node = split_node(self.store, declared, cast("Split", split), source)
-            self._nodes[key] = node
+            self._nodes[key] = split_node(self.store, declared, cast("Split", split), self._local)
         return self._nodes[key]
+
+    def records(self, dataset: str, split: str) -> Node:
+        """Return the measured records of a split's masks."""
+        from stages.prompt.stage import records_node
+
+        key = ("records", dataset, split)
+        if key not in self._nodes:
+            names = [target.name for target in self.segmentation(dataset).targets]
+            self._nodes[key] = records_node(self.split(dataset, split), names)
+        return self._nodes[key]
+
+    def prompts(
+        self,
+        rules: RuleSet,
+        dataset: str,
+        split: str,
+        answers: Answers,
+        descriptions: tuple[str, ...] = (),
+        family: str | None = None,
+    ) -> Node:
+        """Return the prompts that a rule set makes of a split's records.
+
+        Raises
+        ------
+        UsageError
+            If the rule set has no prompts of the family, by default the dataset's own.
+        """
+        from stages.prompt.designs.families import family_of
+        from stages.prompt.stage import Subject, Target, prompts_node
+
+        declared = self.segmentation(dataset)
+        targets = tuple(
+            Target(one.name, one.noun, one.plural, descriptions) for one in declared.targets
+        )
+        family = family or declared.prompt_family
+        family_of(rules, family)
+        subject = Subject(targets, family, declared.frame)
+        images, records = self.split(dataset, split), self.records(dataset, split)
+        return prompts_node(rules, subject, images, records, answers, self._seed)
 
     def sets(self, suite: str, dataset: str, split: str, seed: int | None = None) -> list[Node]:
         """Return the sets of a split: every corruption at every severity.
@@ -164,7 +248,9 @@ class Study:
         from stages.corrupt.stage import set_node
 
         of = self.dataset(dataset)
-        height, width = of.shape
+        height, width = (
+            (None, None) if dataset in self.segmentations else self.labelled(dataset).shape
+        )
         declared = applied(
             self.suite(suite), self.suites, dataset=of.family, height=height, width=width
         )
@@ -223,7 +309,7 @@ class Study:
         from stages.embed.stage import ClassPrompt
         from stages.evaluate.templates import expand
 
-        declared = self.dataset(dataset)
+        declared = self.labelled(dataset)
         named = [(declared.prompts[prompt_set], False)]
         if prompt_set in declared.absent_prompts:
             named.append((declared.absent_prompts[prompt_set], True))
@@ -265,58 +351,6 @@ class Study:
             if digest_json(identity) == pin:
                 return identity
         return {}
-
-
-def default_datasets(study: Study, names: Sequence[str], run: str | None) -> list[str]:
-    """Return the named datasets, or those of the run (by default MediMeta-C's five)."""
-    if names:
-        return [study.dataset(name).id for name in names]
-    return list(study.run(run or DEFAULT_RUN).datasets)
-
-
-def default_suites(
-    study: Study, name: str | None, run: str | None, backend: str = "native"
-) -> list[str]:
-    """Return the named suite, or those of the run (by default MediMeta-C), by their backend.
-
-    Raises
-    ------
-    UsageError
-        If a name is unknown, or says another backend itself.
-    """
-    names = [name] if name else list(study.run(run or DEFAULT_RUN).suites)
-    rendered_by = "" if backend == "native" else f"@{backend}"
-    named = [suite.removesuffix(rendered_by) + rendered_by for suite in names]
-    for suite in named:
-        if suite.count("@") > 1:
-            message = f"suite {suite.removesuffix(rendered_by)} names another backend: {backend}"
-            raise UsageError(message)
-        study.suite(suite)
-    return named
-
-
-def named_in(study: Study, only: Sequence[str]) -> list[str]:
-    """Return the datasets that selectors name in plain words, so that `--only` alone is enough."""
-    parts = [part for selector in only for part in selector.split("/")[:2]]
-    return [name for name in study.datasets if name in parts]
-
-
-def require_matches(only: Sequence[str], names: Sequence[str]) -> None:
-    """Refuse selectors that match none of the names they could.
-
-    Raises
-    ------
-    UsageError
-        Naming the first.
-    """
-    if missed := unmatched(only, names):
-        message = f"no set or split matches {missed[0]!r}; see `pipeline list sets`"
-        raise UsageError(message)
-
-
-def unique(nodes: Iterator[Node]) -> list[Node]:
-    """Return nodes with different recipes, in order of first appearance."""
-    return list({node.recipe.key: node for node in nodes}.values())
 
 
 def _named(kind: str, name: str, known: dict[str, Any]) -> object:

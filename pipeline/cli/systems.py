@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
+from pipeline.cli.choices import DEFAULT_RUN, named_in, require_matches
 from pipeline.cli.embed import present_datasets, stored_datasets
-from pipeline.cli.study import DEFAULT_RUN, named_in, require_matches
 from pipeline.errors import MissingInputError
 from pipeline.manifest import unknown_name
 from pipeline.selectors import selects

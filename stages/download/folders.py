@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 from pipeline.errors import MissingInputError
 from pipeline.store import DOWNLOADS, Store
 from stages.download.schema import Dataset
+from stages.download.segmenting.schema import SegmentationDataset
 from stages.download.sources import FolderSource
 
+AnyDataset: TypeAlias = Dataset | SegmentationDataset
+D = TypeVar("D", Dataset, SegmentationDataset)
 
-def located(dataset: Dataset, manifests: Path, local: Path | None) -> Dataset:
+
+def located(dataset: D, manifests: Path, local: Path | None) -> D:
     """Return `dataset` with the absolute path of its folder, as far as it is known.
 
     Parameters
@@ -21,7 +26,7 @@ def located(dataset: Dataset, manifests: Path, local: Path | None) -> Dataset:
         The folder of its manifest, at which a relative path starts.
     local
         What the user named with `--from`: the folder itself, or one that holds it under the
-        dataset's id. It serves sources that name no path.
+        id of its manifest. It serves sources that name no path.
     """
     source = dataset.source
     if not isinstance(source, FolderSource):
@@ -29,14 +34,14 @@ def located(dataset: Dataset, manifests: Path, local: Path | None) -> Dataset:
     if source.path:
         folder = manifests / source.path
     elif local is not None:
-        folder = local / dataset.id if (local / dataset.id).is_dir() else local
+        folder = local / dataset.family if (local / dataset.family).is_dir() else local
     else:
         return dataset
     named = source.model_copy(update={"path": str(folder.resolve())})
     return dataset.model_copy(update={"source": named})
 
 
-def folder_of(store: Store, dataset: Dataset) -> Path | None:
+def folder_of(store: Store, dataset: AnyDataset) -> Path | None:
     """Return the folder of a dataset, there or not; None if its source is no folder.
 
     One that nobody has named is looked for among the store's downloads, where files that a person
@@ -45,10 +50,10 @@ def folder_of(store: Store, dataset: Dataset) -> Path | None:
     source = dataset.source
     if not isinstance(source, FolderSource):
         return None
-    return Path(source.path) if source.path else store.root / DOWNLOADS / "folder" / dataset.id
+    return Path(source.path) if source.path else store.root / DOWNLOADS / "folder" / dataset.family
 
 
-def absent(dataset: Dataset, folder: Path) -> MissingInputError:
+def absent(dataset: AnyDataset, folder: Path) -> MissingInputError:
     """Return the error for a folder that is not there: what to put where."""
     source = dataset.source
     message = f"dataset {dataset.id}: there is no folder {folder}"

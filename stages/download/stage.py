@@ -3,84 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import Artifact
-from pipeline.digest import Json, digest_file, digest_json
-from pipeline.errors import DataError
+from pipeline.digest import Json
 from pipeline.manifest import unknown_name
 from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
-from pipeline.store import DOWNLOADS, Store
+from pipeline.store import Store
 from pipeline.unit import Node, Unit, UnitWriter
 from stages.download.folders import absent, folder_of
-from stages.download.inventory import InventoryEntry, inventory
+from stages.download.raw import file_node, folder_node
 from stages.download.schema import SPLITS, Dataset, PhantomForm, Split
-from stages.download.sources import FileSource, FolderSource, UrlSource, ZenodoSource
+from stages.download.sources import FolderSource
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from stages.download.readers import SplitReader
-
-
-FETCH_VERSION = 1
+    from stages.download.transfer import Progress
 DATASET_VERSION = 1
 DATASETS = "datasets"
 BATCH = 64
 BATCH_BYTES = 16 << 20
 """Most images, and bytes of them, read at once: bounds the memory beside the shard."""
-
-
-class Fetch:
-    """Brings one source file into the store, verified and unpacked."""
-
-    parallel = True
-
-    def __init__(
-        self,
-        store: Store,
-        dataset: Dataset,
-        source: FileSource,
-        local: Path | None = None,
-        progress: Callable[[int, int | None], None] | None = None,
-    ) -> None:
-        self._store = store
-        self._dataset = dataset
-        self._source = source
-        self._local = local
-        self._progress = progress
-
-    def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
-        """Fetch the file, pin its digest if nobody publishes one, unpack it into `writer`."""
-        from stages.download.fetch import fetch
-        from stages.download.readers import READERS
-        from stages.download.unpack import unpack
-
-        del inputs
-        name = unit.recipe.name
-        source = self._source
-        pin = self._store.pins().get("files", {}).get(name)
-        if pin and not source.blake3:
-            source = source.model_copy(update={"blake3": pin})
-        folder = self._store.root / DOWNLOADS / name
-        fetched = fetch(source, folder, local=self._local, progress=self._progress)
-        reader = READERS[self._dataset.reader.form]
-        try:
-            unpacked = unpack(
-                fetched.path, writer.file_folder, lambda names: reader.members(self._dataset, names)
-            )
-        except DataError:
-            if fetched.origin != str(fetched.path):
-                fetched.path.unlink()  # our copy; what a person has placed is left to them
-            raise
-        if not self._source.digests():
-            self._store.pin("files", name, fetched.digests.blake3)
-        writer.table(_listing(unpacked, writer.file_folder))
-        writer.attributes["origin"] = fetched.origin
-        fetched.path.unlink()
 
 
 class Read:
@@ -114,28 +62,11 @@ class Read:
         writer.table(_index(reader, slice(unit.start, unit.stop)))
 
 
-class Inventory:
-    """Lists a user's folder, so that all that is made from it keys on what it holds."""
-
-    parallel = True
-
-    def __init__(self, store: Store, entries: Sequence[InventoryEntry]) -> None:
-        self._store = store
-        self._entries = entries
-
-    def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
-        """Write path, size and digest of every file, and remember the folder as it was seen."""
-        del inputs
-        parameters = unit.recipe.parameters
-        self._store.pin("folders", str(parameters["dataset"]), str(parameters["inventory"]))
-        writer.table(_listing_table(self._entries))
-
-
 def source_node(
     store: Store,
     dataset: Dataset,
     local: Path | None = None,
-    progress: Callable[[int, int | None], None] | None = None,
+    progress: Progress | None = None,
 ) -> Node | None:
     """Return the source artifact of a dataset; None for one that is rendered.
 
@@ -146,27 +77,15 @@ def source_node(
     if source is None:
         return None
     if isinstance(source, FolderSource):
-        return _folder_node(store, dataset)
-    parameters = {**_identity(source), "form": dataset.reader.form}
-    recipe = Recipe("sources", _source_name(source), FETCH_VERSION, parameters)
-    stage = Fetch(store, dataset, source, local, progress)
-    return Node(recipe, stage, rows=1, row_bytes=source.size_bytes or 0, slots=1)
+        return folder_node(store, dataset)
 
+    def members(names: Sequence[str]) -> Sequence[str]:
+        from stages.download.readers import READERS
 
-def _folder_node(store: Store, dataset: Dataset) -> Node:
-    """Return the inventory of a folder as it is now, or as it was last seen if it is gone."""
-    folder = folder_of(store, dataset) or Path()
-    if folder.is_dir():
-        entries = inventory(folder)
-        digest = digest_json([list(entry) for entry in entries])
-    else:
-        entries = []
-        digest = store.pins().get("folders", {}).get(dataset.id, "")
-        if not digest:
-            raise absent(dataset, folder)
-    parameters: dict[str, Json] = {"dataset": dataset.id, "inventory": digest}
-    recipe = Recipe("sources", f"folder/{dataset.id}", FETCH_VERSION, parameters)
-    return Node(recipe, Inventory(store, entries), rows=1, row_bytes=0, slots=1)
+        return READERS[dataset.reader.form].members(dataset, names)
+
+    form = dataset.reader.form
+    return file_node(store, source, form, members=members, local=local, progress=progress)
 
 
 def split_node(store: Store, dataset: Dataset, split: Split, source: Node | None) -> Node:
@@ -233,46 +152,6 @@ def _attributes(dataset: Dataset) -> dict[str, Any]:
         "citation": dataset.citation,
         "licence": dataset.licence.model_dump(mode="json"),
     }
-
-
-def _source_name(source: FileSource) -> str:
-    origin = f"zenodo-{source.record}" if isinstance(source, ZenodoSource) else source.kind
-    return f"{origin}/{source.file}"
-
-
-def _identity(source: FileSource) -> dict[str, Json]:
-    identity: dict[str, Json] = {"file": source.file, "digests": dict(source.digests())}
-    if isinstance(source, ZenodoSource):
-        identity["record"] = source.record
-    if isinstance(source, UrlSource) and not source.digests():
-        identity["urls"] = list(source.urls)
-    return identity
-
-
-def _listing(paths: Sequence[Path], root: Path) -> pa.Table:
-    files = sorted(path.relative_to(root).as_posix() for path in paths)
-    return _listing_table(
-        [
-            InventoryEntry(file, (root / file).stat().st_size, digest_file(root / file))
-            for file in files
-        ]
-    )
-
-
-def _listing_table(entries: Sequence[InventoryEntry]) -> pa.Table:
-    import pyarrow as pa
-
-    from pipeline.tables import column
-
-    schema = pa.schema(
-        [
-            column("path", pa.string(), "", "path of the file below its folder"),
-            column("bytes", pa.int64(), "byte", "length of the file"),
-            column("blake3", pa.string(), "", "blake3 of the file"),
-        ]
-    )
-    values = [[entry[position] for entry in entries] for position in range(3)]
-    return pa.table(values, schema=schema)
 
 
 def _index(reader: SplitReader, rows: slice) -> pa.Table:

@@ -307,7 +307,7 @@ def test_eval_without_a_baseline(pipeline: Any, tiny_built: Any) -> None:
         ("sets", {"stage": str, "name": str, "rows": int, "content_digest": str}),
         (
             "datasets",
-            {"id": str, "size": (int, list), "classes": int, "licence": str, "title": str},
+            {"id": str, "size": (int, list, str), "classes": int, "licence": str, "title": str},
         ),
         ("suites", {"id": str, "corruptions": int, "title": str}),
         ("encoders", {"id": str, "kind": str, "width": int, "title": str}),

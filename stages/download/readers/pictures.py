@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +42,65 @@ def decode(path: Path, channels: int, shape: tuple[int, int], *, crop: bool) -> 
         When it cannot be decoded, has more than 8 bits, several pages, transparency, another
         colour space, or (without `crop`) another size.
     """
+    with opened(path) as picture:
+        fitted = _fitted(path, _eight_bits(path, picture), shape, crop=crop)
+        return _with_channels(path, np.array(fitted, np.uint8), channels)
+
+
+def decode_native(path: Path, *, stretch: bool = False) -> tuple[NDArray[np.uint8], bool]:
+    """Return the picture in `path` in its own size, and whether its gray levels were stretched.
+
+    Orientation tags (EXIF) are not applied.
+
+    Parameters
+    ----------
+    stretch
+        Whether gray of more than 8 bits is `stretched`, or refused.
+
+    Returns
+    -------
+    pixels : (height, width, 1 or 3) uint8
+    stretched : bool
+
+    Raises
+    ------
+    DataError
+        When it cannot be decoded, has more than 8 bits (see `stretch`; colour always), several
+        pages, transparency, or another colour space.
+    """
+    with opened(path) as picture:
+        if stretch and picture.mode.startswith(("I", "F")):
+            return stretched(path, np.asarray(picture)), True
+        pixels = np.array(_eight_bits(path, picture), np.uint8)
+    return (pixels[..., None] if pixels.ndim == 2 else pixels), False
+
+
+def stretched(path: Path, values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return 8-bit gray of whole numbers, (H, W, 1): the lowest becomes 0, the highest 255.
+
+    Each value v becomes floor((510 (v - low) + d) / (2 d)) with d = high - low: the nearest gray
+    level, halves up, in integer arithmetic. An image of one value becomes 0.
+
+    Raises
+    ------
+    DataError
+        When a value has a fraction.
+    """
+    whole = values.astype(np.int64)
+    if not (whole == values).all():
+        message = f"{path}: has values with fractions, or not finite"
+        raise DataError(message)
+    low = int(whole.min(initial=whole.flat[0] if whole.size else 0))
+    span = int(whole.max(initial=low)) - low
+    if span == 0:
+        return np.zeros((*whole.shape, 1), np.uint8)
+    scaled: NDArray[np.uint8] = ((510 * (whole - low) + span) // (2 * span)).astype(np.uint8)
+    return scaled[..., None]
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """Open a picture of one page; whatever decoding it raises inside becomes a `DataError`."""
     from PIL import Image
 
     try:
@@ -47,17 +108,21 @@ def decode(path: Path, channels: int, shape: tuple[int, int], *, crop: bool) -> 
             if (pages := getattr(picture, "n_frames", 1)) > 1:
                 message = f"{path}: has {pages} pages; save each as a file of its own"
                 raise DataError(message)
-            fitted = _fitted(path, _eight_bits(path, picture), shape, crop=crop)
-            return _with_channels(path, np.array(fitted, np.uint8), channels)
+            yield picture
     except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         message = f"{path}: cannot be decoded: {error}"
         raise DataError(message) from error
 
 
+def drops_bits(picture: ImageFile.ImageFile) -> bool:
+    """Return whether its values have 16 bits: of colours Pillow drops the low eight."""
+    # It opens them as mode RGB; only its raw mode tells.
+    return any(";16" in str(tile) for tile in picture.tile)
+
+
 def _eight_bits(path: Path, picture: ImageFile.ImageFile) -> Image.Image:
     """Return the picture as L or RGB."""
-    # Pillow opens 16-bit colour as mode RGB and drops the low bytes; only its raw mode tells.
-    if picture.mode.startswith(("I", "F")) or any(";16" in str(tile) for tile in picture.tile):
+    if picture.mode.startswith(("I", "F")) or drops_bits(picture):
         message = (
             f"{path}: more than 8 bits per value (mode {picture.mode}); choose the window that "
             "matters and save 8 bits: (clip(a, low, high) - low) * 255 / (high - low), rounded"

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from pipeline.manifest import read_manifest
+from stages.download.declared import form_of
 from stages.download.schema import Dataset, DatasetManifest, expand
 
 REPOSITORY = Path(__file__).parents[3]
@@ -174,8 +175,9 @@ def manifest_file(folder: Path, **lines: str | None) -> Path:
 def shipped() -> dict[str, Dataset]:
     """Return every dataset of the shipped manifests by id."""
     folder = REPOSITORY / "manifests" / "datasets"
-    manifests = [read_manifest(path, DatasetManifest) for path in sorted(folder.glob("*.toml"))]
-    return {dataset.id: dataset for manifest in manifests for dataset in expand(manifest)}
+    manifests = [read_manifest(path, form_of) for path in sorted(folder.glob("*.toml"))]
+    labelled = [manifest for manifest in manifests if isinstance(manifest, DatasetManifest)]
+    return {dataset.id: dataset for manifest in labelled for dataset in expand(manifest)}
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,67 @@
+"""What a command is about where names are left out, and refusals of names that match nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pipeline.errors import UsageError
+from pipeline.selectors import unmatched
+
+if TYPE_CHECKING:
+    from pipeline.cli.study import Study
+    from pipeline.unit import Node
+
+DEFAULT_RUN = "medimeta-c"
+
+
+def default_datasets(study: Study, names: Sequence[str], run: str | None) -> list[str]:
+    """Return the named datasets, or those of the run (by default MediMeta-C's five)."""
+    if names:
+        return [study.dataset(name).id for name in names]
+    return list(study.run(run or DEFAULT_RUN).datasets)
+
+
+def default_suites(
+    study: Study, name: str | None, run: str | None, backend: str = "native"
+) -> list[str]:
+    """Return the named suite, or those of the run (by default MediMeta-C), by their backend.
+
+    Raises
+    ------
+    UsageError
+        If a name is unknown, or says another backend itself.
+    """
+    names = [name] if name else list(study.run(run or DEFAULT_RUN).suites)
+    rendered_by = "" if backend == "native" else f"@{backend}"
+    named = [suite.removesuffix(rendered_by) + rendered_by for suite in names]
+    for suite in named:
+        if suite.count("@") > 1:
+            message = f"suite {suite.removesuffix(rendered_by)} names another backend: {backend}"
+            raise UsageError(message)
+        study.suite(suite)
+    return named
+
+
+def named_in(study: Study, only: Sequence[str]) -> list[str]:
+    """Return the datasets that selectors name in plain words, so that `--only` alone is enough."""
+    parts = [part for selector in only for part in selector.split("/")[:2]]
+    return [name for name in study.datasets if name in parts]
+
+
+def require_matches(only: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse selectors that match none of the names they could.
+
+    Raises
+    ------
+    UsageError
+        Naming the first.
+    """
+    if missed := unmatched(only, names):
+        message = f"no set or split matches {missed[0]!r}; see `pipeline list sets`"
+        raise UsageError(message)
+
+
+def unique(nodes: Iterator[Node]) -> list[Node]:
+    """Return nodes with different recipes, in order of first appearance."""
+    return list({node.recipe.key: node for node in nodes}.values())
