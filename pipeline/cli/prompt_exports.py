@@ -58,11 +58,10 @@ def parse_exports(texts: Sequence[str]) -> list[Export]:
 
 def tell(store: Store, nodes: Sequence[Node], exports: Sequence[Export], *, as_json: bool) -> None:
     """Print what there is of each split, what failed and why, and write the exports."""
-    told = []
+    told = [_summary(store, node) for node in nodes]
     of_path: dict[tuple[str, Path], list[PromptRow]] = {}
-    for node in nodes:
+    for node in nodes if exports else ():
         targets = _read(store, node)
-        told.append(_summary(node, targets))
         dataset, split = (str(node.recipe.parameters[key]) for key in ("dataset", "split"))
         for export in exports:
             path = Path(export.path.format(dataset=dataset, split=split))
@@ -91,15 +90,21 @@ def _read(store: Store, node: Node) -> list[Worded]:
     return worded_from(store.artifact(node.recipe).index(), records)
 
 
-def _summary(node: Node, targets: Sequence[Worded]) -> dict[str, Any]:
-    failures = {one.record.sample: one.record.error for one in targets if one.attributes is None}
+def _summary(store: Store, node: Node) -> dict[str, Any]:
+    import pyarrow.compute as pc
+
+    columns = ["sample", "record", "status", "error", "prompt"]
+    table = store.artifact(node.recipe).index(columns)
+    unworded = table.filter(pc.is_null(table["prompt"]))
+    empty = table.filter(pc.equal(table["status"], "empty"))
+    failures = dict(zip(*(unworded[name].to_pylist() for name in ("sample", "error")), strict=True))
     return {
         "name": node.recipe.name,
         "recipe_key": node.recipe.key,
-        "images": len({one.record.sample for one in targets}),
-        "targets": len(targets),
-        "rows": sum(len(one.prompts) for one in targets),
-        "empty": sum(one.record.status == "empty" for one in targets),
+        "images": pc.count_distinct(table["sample"]).as_py(),
+        "targets": pc.count_distinct(table["record"]).as_py(),
+        "rows": table.num_rows - unworded.num_rows,
+        "empty": pc.count_distinct(empty["record"]).as_py(),
         "failed": len(failures),
         "failures": [{"sample": name, "error": error} for name, error in failures.items()],
     }

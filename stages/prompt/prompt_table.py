@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -50,10 +51,17 @@ SCHEMA = pa.schema(
 )
 
 
+_AT_ONCE = 10_000
+"""Rows that are Python objects at the same time, which take far more memory than in the table."""
+
+
 def prompt_table(targets: Iterable[Worded]) -> pa.Table:
     """Return the prompts of `targets`; a target that failed is one row without a prompt."""
-    rows = [row for target in targets for row in _rows(target)]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    rows = (row for target in targets for row in _rows(target))
+    parts = [SCHEMA.empty_table()]
+    while part := list(itertools.islice(rows, _AT_ONCE)):
+        parts.append(pa.Table.from_pylist(part, schema=SCHEMA))
+    return pa.concat_tables(parts).combine_chunks()
 
 
 def worded_from(table: pa.Table, records: Sequence[Record]) -> list[Worded]:
