@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from itertools import pairwise
 from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, PositiveInt, model_validator
@@ -21,6 +22,18 @@ def _well_formed(template: str) -> str:
     return template
 
 
+def _range(highest: float) -> AfterValidator:
+    def in_order(bounds: tuple[float, float]) -> tuple[float, float]:
+        if not 0.0 <= bounds[0] <= bounds[1] <= highest:
+            message = f"needs a lower and an upper bound within 0 and {highest:g}"
+            raise ValueError(message)
+        return bounds
+
+    return AfterValidator(in_order)
+
+
+Unit: TypeAlias = Annotated[tuple[float, float], _range(1.0)]
+"""Lower and upper bound of a measure from 0 to 1; both belong to the range."""
 TemplateText = Annotated[str, AfterValidator(_well_formed)]
 Template: TypeAlias = TemplateText | Annotated[tuple[TemplateText, ...], Field(min_length=1)]
 """One template, or several of which one is chosen by the sample's own random stream.
@@ -41,6 +54,12 @@ DESIGNS = (
     "missing_location",
 )
 """MedCLIPSeg's five prompt designs (Koleilat et al., Table S3)."""
+PLACES = (
+    *("top_left", "top", "top_right"),
+    *("left", "center", "right"),
+    *("bottom_left", "bottom", "bottom_right"),
+)
+"""Names of the grid cells, row by row."""
 _REUSE = "= "
 
 
@@ -58,9 +77,12 @@ class ShapeRule(Declared):
     """A word for regions whose measures lie within bounds; the first rule that fits is taken."""
 
     word: Text
-    eccentricity: tuple[float, float] = (0.0, 1.0)
-    solidity: tuple[float, float] = (0.0, 1.0)
-    circularity: tuple[float, float] = (0.0, 2.0)
+    eccentricity: Unit = (0.0, 1.0)
+    solidity: Unit = (0.0, 1.0)
+    circularity: Annotated[tuple[float, float], _range(2.0)] = (0.0, 2.0)
+    extent: Unit = (0.0, 1.0)
+    """Share of its bounding box that a region fills: 1 for an upright rectangle, 0.785 for a disc;
+    the same after mirroring, 90 degree turns and integer upscaling."""
     holes: tuple[int, int] | None = None
     """Fewest and most holes; None: any."""
 
@@ -90,10 +112,12 @@ class Spread(Declared):
     cell_share: Share = 0.05
     """... each with at least this share of its pixels ..."""
     solidity: Share = 0.5
-    """... at a solidity below this: a compact region is where its centroid is."""
+    """... at a solidity below this: a compact region is where its centroid is ..."""
+    area: Share = 0.75
+    """... unless it covers this share of the image, and so is throughout it too."""
     majority: Annotated[float, Field(gt=0.5, le=1.0)] = 0.75
     """Share of many objects that must lie in a half, or in the central cell, to be mostly there;
-    otherwise they are throughout the image."""
+    otherwise the cells are listed that they are in, or they are throughout the image."""
 
 
 class Family(Declared):
@@ -201,6 +225,24 @@ class RuleSet(Declared):
     """General descriptions (attribute a7) by class keyword."""
     derived: dict[str, DerivedWord] = Field(default_factory=dict)
     """Further placeholders of templates by name."""
+
+    @model_validator(mode="after")
+    def _regions_are_worded(self) -> Self:
+        if self.algorithm != "regions":
+            return self
+        if set(self.places) != set(PLACES):
+            message = f"places needs a word for each of: {', '.join(PLACES)}"
+            raise ValueError(message)
+        if self.shapes and self.shapes[-1] != ShapeRule(word=self.shapes[-1].word):
+            raise ValueError("shapes: the last rule needs to fit every region: no bounds")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_grow(self) -> Self:
+        ends = [size.up_to for size in self.sizes]
+        if ends and (ends[-1] != 1.0 or any(a >= b for a, b in pairwise(ends))):
+            raise ValueError("sizes: up_to needs to grow from word to word, up to 1.0")
+        return self
 
     @model_validator(mode="after")
     def _known_placeholders(self) -> Self:

@@ -122,7 +122,7 @@ def test_fixed_rules_and_every_export(pipeline: Any, photographs: Path, tmp_path
     pipeline(*asked(photographs, *asks), "--store", tmp_path / "store")
     found = texts(exports["medvlsm"])
     assert found["two.png"]["p6"] == (
-        "two small red round polyps, located in the top left and bottom right of the image"
+        "two small red rectangular polyps, located in the top left and bottom right of the image"
     )
     assert found["none.png"]["p6"] == "no polyp in the image"
     assert all(path.stat().st_size for path in exports.values())

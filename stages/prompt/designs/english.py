@@ -24,7 +24,9 @@ def listed(words: Sequence[str]) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def with_article(words: str) -> str:
-    """Return `words` after "a" or "an", as they are spoken."""
+    """Return `words` after "a" or "an", as they are spoken; a plural stays without."""
+    if plural_of(words) == words:
+        return words
     article = _english().a(words).split(" ", 1)[0]
     return f"{article} {words}"
 

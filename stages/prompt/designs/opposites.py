@@ -30,6 +30,19 @@ OPPOSITES: Mapping[str, str] = {
 _TURNED = {"left": "right", "top": "bottom", "upper": "lower"}
 TURNED: Mapping[str, str] = {**_TURNED, **{other: word for word, other in _TURNED.items()}}
 """Parts of places by the part on the other side of the image."""
+_ALIKE = (
+    {"round", "circle", "circular"},
+    {"oval", "elongated"},
+    {"rectangular", "rectangle", "square"},
+    {"triangular", "triangle"},
+    {"irregular", "variously shaped"},
+    {"brown", "tan"},
+    {"red", "pink", "purple"},
+    {"pink", "peach", "tan", "orange"},
+    {"orange", "yellow", "gold"},
+    {"white", "silver", "gray"},
+)
+"""Words that one and the same target may be called: none is wrong where another is right."""
 _NUMBERS = ("one", "two", "three", "four", "five")
 _COLOURS = (
     *("white", "gray", "black", "red", "pink", "orange", "yellow"),
@@ -62,8 +75,9 @@ def _turned(words: str) -> str:
 
 
 def _overlaps(value: str, parts: set[str]) -> bool:
-    """Tell whether `value` is one of `parts`, or what one of them says with a "mostly" before."""
-    return any(value == part or part.endswith(f" {value}") for part in parts)
+    """Tell whether `value` is one of `parts`, what one says after a "mostly", or may be alike."""
+    alike = {value}.union(*(words for words in _ALIKE if value in words))
+    return any(part == word or part.endswith(f" {word}") for part in parts for word in alike)
 
 
 def _values(rules: RuleSet, attribute: str) -> Sequence[str]:

@@ -94,10 +94,12 @@ def facts_of(rules: RuleSet, record: Record | None) -> dict[str, str]:
     one object and several, and are absent where they are unknown:
 
     - `share`: what the regions cover of the image, "12.3 per cent" (or "less than 0.1 per cent");
-    - `border`: "touching the border of the image" or "away from the border of the image";
+    - `border`: "touching the border of the image" or "away from the border of the image"; of
+      several regions "some of them touching ..." or "all of them touching ...";
     - `outline`: "even" or "indented", by the solidity of all regions (`EVEN_FROM`,
       `INDENTED_BELOW`);
-    - `holes`: "without holes", "with one hole", "with two holes", ...;
+    - `holes`: "without holes", "with one hole", "with two holes", ...; of several regions "with
+      two holes in all";
     - `contrast`: "brighter than the surroundings" or "darker ...", from `rules.contrast_from` gray
       levels on.
     """
@@ -145,8 +147,11 @@ def _share(share: float) -> str:
 
 
 def _border(regions: Sequence[Region]) -> str:
-    touches = any(one.touches_border for one in regions)
-    return f"{'touching' if touches else 'away from'} the border of the image"
+    touching = sum(one.touches_border for one in regions)
+    if touching == 0:
+        return "away from the border of the image"
+    which = "all of them " if touching == len(regions) else "some of them "
+    return f"{which if len(regions) > 1 else ''}touching the border of the image"
 
 
 def _outline(rules: RuleSet, regions: Sequence[Region]) -> str:
@@ -163,7 +168,8 @@ def _holes(regions: Sequence[Region]) -> str:
     holes = sum(1 - one.euler for one in regions)
     if holes == 0:
         return "without holes"
-    return f"with {number_word(holes)} hole{'s' if holes > 1 else ''}"
+    in_all = " in all" if len(regions) > 1 else ""
+    return f"with {number_word(holes)} hole{'s' if holes > 1 else ''}{in_all}"
 
 
 def _contrast(rules: RuleSet, whole: Region) -> str:

@@ -6,17 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from stages.prompt.designs.english import listed
+from stages.prompt.schema import PLACES
 
 if TYPE_CHECKING:
     from stages.prompt.record import Record, Region
     from stages.prompt.schema import RuleSet, Spread
 
-CELLS = (
-    *("top_left", "top", "top_right"),
-    *("left", "center", "right"),
-    *("bottom_left", "bottom", "bottom_right"),
-)
-"""Names of the grid cells, row by row."""
 _MIRRORED = {"left": "right", "right": "left"}
 
 
@@ -25,19 +20,23 @@ def location_words(
 ) -> str:
     """Return where `regions` are.
 
-    "throughout" if one of them is thin and reaches most of the image. Else, up to
-    `rules.listed_up_to` regions: the grid cells of their centroids, each once, in reading order.
-    More regions: "mostly <half, quarter or center>" if a majority of their centroids lie there, or
-    "throughout". A centroid on a line between two cells belongs to the one nearer to the middle,
-    and one in the middle of the image to neither half, so that a mirrored image gets the mirrored
-    words. In the frame of the patient the image's left is the patient's right.
+    "throughout" if one of them covers most of the image, or is thin and reaches most of it. Else,
+    up to `rules.listed_up_to` regions: the grid cells of their centroids, each once, in reading
+    order. More regions: "mostly <half, quarter or center>" if a majority of their centroids lie
+    there; else the cells, if they are no more than `rules.listed_up_to`, or "throughout". A
+    centroid on a line between two cells belongs to the one nearer to the middle, and one in the
+    middle of the image to neither half, so that a mirrored image gets the mirrored words. In the
+    frame of the patient the image's left is the patient's right.
     """
-    if any(_is_throughout(region, rules.spread) for region in regions):
+    pixels = record.height * record.width
+    if any(_is_throughout(region, pixels, rules.spread) for region in regions):
         return "throughout"
-    if len(regions) > rules.listed_up_to:
-        return _framed(_mostly(rules, record, regions), frame)
+    if len(regions) > rules.listed_up_to and (part := _majority(rules, record, regions)):
+        return f"mostly {_framed(rules.places[part], frame)}"
     found = {cell_of(region, record.height, record.width) for region in regions}
-    return listed([_framed(rules.places[CELLS[cell]], frame) for cell in sorted(found)])
+    if len(found) > rules.listed_up_to:
+        return "throughout"
+    return listed([_framed(rules.places[PLACES[cell]], frame) for cell in sorted(found)])
 
 
 def cell_of(region: Region, height: int, width: int) -> int:
@@ -53,23 +52,24 @@ def _third(position: float, length: int) -> int:
     return 2 if 3 * position > 2 * length else 1
 
 
-def _is_throughout(region: Region, spread: Spread) -> bool:
-    reached = sum(pixels >= spread.cell_share * region.area for pixels in region.cells)
+def _is_throughout(region: Region, pixels: int, spread: Spread) -> bool:
+    if region.area / pixels >= spread.area:
+        return True
+    reached = sum(cell >= spread.cell_share * region.area for cell in region.cells)
     return region.solidity < spread.solidity and reached >= spread.cells
 
 
-def _mostly(rules: RuleSet, record: Record, regions: Sequence[Region]) -> str:
-    """Return in which part of the image most of many regions are, or that there is none."""
+def _majority(rules: RuleSet, record: Record, regions: Sequence[Region]) -> str:
+    """Return the name of the part of the image that most of many regions are in, if any."""
     needed = rules.spread.majority * len(regions)
     middle = sum(
-        cell_of(one, record.height, record.width) == CELLS.index("center") for one in regions
+        cell_of(one, record.height, record.width) == PLACES.index("center") for one in regions
     )
     if middle >= needed:
-        return f"mostly {rules.places['center']}"
+        return "center"
     across = _half([one.centroid[0] for one in regions], record.width, needed, ("left", "right"))
     down = _half([one.centroid[1] for one in regions], record.height, needed, ("top", "bottom"))
-    name = "_".join(word for word in (down, across) if word)
-    return f"mostly {rules.places[name]}" if name else "throughout"
+    return "_".join(word for word in (down, across) if word)
 
 
 def _half(positions: Sequence[float], length: int, needed: float, names: tuple[str, str]) -> str:

@@ -19,11 +19,14 @@ def shape_word(shapes: Sequence[ShapeRule], region: Region) -> str:
     """
     holes = 1 - region.euler
     circularity = min(region.circularity, 2.0)
+    left, top, right, bottom = region.box
+    extent = region.area / ((right - left) * (bottom - top))
     for rule in shapes:
         if (
             _within(region.eccentricity, rule.eccentricity)
             and _within(region.solidity, rule.solidity)
             and _within(circularity, rule.circularity)
+            and _within(extent, rule.extent)
             and (rule.holes is None or _within(holes, rule.holes))
         ):
             return rule.word

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from stages.prompt.attributes import Attributes
@@ -33,11 +34,13 @@ def region(
     circularity: float = 0.95,
     euler: int = 1,
     colour: str | None = None,
+    touches_border: bool = False,
 ) -> Region:
-    """Return a region in the middle of an image of 90 x 90 pixels."""
+    """Return a region in the middle of an image of 90 x 90 pixels, in the box of a disc."""
+    side = round(math.sqrt(4 * area / math.pi))
     return Region(
         area=area,
-        box=(40, 40, 50, 50),
+        box=(40, 40, 40 + side, 40 + side),
         centroid=(45.0, 45.0),
         cells=(0, 0, 0, 0, area, 0, 0, 0, 0),
         equivalent_diameter=11.28,
@@ -45,7 +48,7 @@ def region(
         solidity=solidity,
         circularity=circularity,
         euler=euler,
-        touches_border=False,
+        touches_border=touches_border,
         colour=colour,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from typing import Any
 
@@ -137,7 +138,10 @@ def test_the_number_of_a_swap_decides_the_plural() -> None:
         ("location", "top left", {"bottom right"}),
         ("location", "patient's left", {"patient's right"}),
         ("location", "mostly top", {"mostly bottom"}),
-        ("shape", "mostly round", {"oval", "irregular", "elongated", "branching"}),
+        ("shape", "mostly round", {"oval", "irregular", "elongated", "branching", "rectangular"}),
+        ("shape", "circle", {"oval", "irregular", "elongated", "branching", "rectangular"}),
+        ("shape", "oval", {"round", "irregular", "branching", "rectangular"}),
+        ("colour", "tan", {"white", "gray", "black", "red", "yellow", "green", "blue", "purple"}),
         ("colour", "brighter", {"darker"}),
         ("tumor_type", "malignant", {"benign"}),
         ("view", "two-chamber", {"four-chamber"}),
@@ -162,6 +166,38 @@ def test_choices_are_the_samples_own(seed: int, of: Any) -> None:
     reused = shipped_rule_set(name).families[family].designs["original"]
     assert isinstance(reused, str)
     assert five["original"].text == five[reused.removeprefix("= ")].text
+
+
+@pytest.mark.parametrize(
+    ("touching", "border"),
+    [
+        ((False,), "away from the border of the image"),
+        ((True,), "touching the border of the image"),
+        ((False, False), "away from the border of the image"),
+        ((True, False), "some of them touching the border of the image"),
+        ((True, True), "all of them touching the border of the image"),
+    ],
+)
+def test_what_some_regions_do_is_not_said_of_all(touching: tuple[bool, ...], border: str) -> None:
+    """The border that one of several touches; holes that are counted over all of them."""
+    regions = [region(100, touches_border=touches, euler=0) for touches in touching]
+    facts = facts_of(shipped_rule_set("fixed"), record(regions=regions))
+    assert facts["border"] == border
+    assert facts["holes"] == ("with one hole" if len(touching) == 1 else "with two holes in all")
+
+
+@pytest.mark.parametrize(
+    ("name", "family"), [one for one in FAMILIES if one[0] in {"fixed", "medclipseg"}]
+)
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_class_that_is_a_plural_has_no_article_and_no_singular_verb(
+    name: str, family: str, count: int
+) -> None:
+    """Lungs, vessels: "without any lungs", never "a lungs" or "no lungs is"."""
+    told = attributes(count, number="two" if count else "no", **{"class": "lungs"})
+    told = dataclasses.replace(told, plural="lungs")
+    for prompt in made(name, family, told):
+        assert not re.search(r"\ba lungs|lungs is\b|is no lungs", prompt.text), prompt
 
 
 def test_uncommon_words_are_many_and_say_nothing_else() -> None:

@@ -11,6 +11,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from pipeline.stream import Stream
+from stages.prompt.designs.families import family_prompts
 from stages.prompt.measure import measure
 from stages.prompt.rule_sets import shipped_rule_set
 from stages.prompt.wording import word
@@ -146,6 +148,7 @@ def test_a_pixel_lies_in_the_third_that_its_centre_lies_in(height, width, data):
     """Exact thirds at pixel centres, in sizes that three does not divide too."""
     y = data.draw(st.integers(0, height - 1))
     x = data.draw(st.integers(0, width - 1))
+    assume(height * width > 1)  # the only pixel is the whole image
     ids = np.zeros((height, width), np.uint16)
     ids[y, x] = 1
     assert described(ids)[0]["location"] == plain_place(ids == 1)
@@ -341,7 +344,8 @@ def test_what_reaches_the_whole_image_is_throughout_it_whatever_lies_beside(besi
     ("places", "location"),
     [
         ([4] * 6 + [0, 8], "mostly center"),
-        ([4] * 5 + [0, 8, 8], "throughout"),
+        ([4] * 5 + [0, 8, 8], "top left, center and bottom right"),
+        ([0] * 4 + [8] * 4, "top left and bottom right"),
         ([0] * 3 + [6] * 3 + [2, 8], "mostly left"),
         ([0] * 3 + [2] * 3 + [6, 8], "mostly top"),
         ([8] * 6 + [0, 0], "mostly bottom right"),
@@ -364,6 +368,46 @@ def test_a_region_of_exactly_the_minimum_area_counts():
     assert described(ids)[1] == 2
     ids[5, 5] = 0
     assert described(ids)[1] == 1
+
+
+@pytest.mark.parametrize("shape", [(64, 64), (64, 100), (300, 120), (1, 1)])
+def test_a_mask_that_is_all_foreground_is_no_round_object_in_the_center(shape):
+    """It is throughout the image, and as rectangular as that; one pixel has no shape."""
+    words, count = described(np.ones(shape, np.uint16))
+    assert (words["size"], words["location"], count) == ("large", "throughout", 1)
+    assert words.get("shape") == (None if shape == (1, 1) else "rectangular")
+
+
+@pytest.mark.parametrize(
+    ("area", "location"), [(0.7, "center"), (0.74, "center"), (0.76, "throughout")]
+)
+def test_a_compact_region_is_throughout_from_three_quarters_of_the_image(area, location):
+    """Below that it is where its centroid is."""
+    side = round(math.sqrt(area) * 200)
+    ids = np.zeros((200, 200), np.uint16)
+    ids[:side, :side] = 1
+    assert described(ids)[0]["location"] == location
+
+
+@pytest.mark.parametrize(
+    ("left", "location", "sentence"),
+    [
+        (10, "mostly patient's top right", "located mostly in the patient's top right quarter of"),
+        (140, "mostly top", "located mostly in the top half of"),
+    ],
+)
+def test_many_objects_in_the_frame_of_the_patient(left, location, sentence):
+    """The image's left is the patient's right, in words that make a sentence."""
+    ids = np.zeros((300, 300), np.uint16)
+    for n in range(8):
+        ids[
+            10 + 20 * (n % 4) : 16 + 20 * (n % 4), left + 11 * (n // 4) : left + 6 + 11 * (n // 4)
+        ] = n + 1
+    rules = shipped_rule_set("fixed")
+    told = word(rules, measured(ids, instances=True), Context("nodule", frame="patient"))
+    assert told.values["location"] == location
+    prompts = family_prompts(rules, "photographic", told, Stream.of("frame"))
+    assert sentence in next(one.text for one in prompts if one.design == "p6")
 
 
 def test_an_arch_does_not_branch():
