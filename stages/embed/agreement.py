@@ -35,6 +35,8 @@ def check_stated(
         kind = "hugging-face" if text.get("hf_tokenizer_name") else "clip"
         pairs.append(("tokenizer", kind, manifest.text.tokenizer))
         pairs.append(("context_length", text.get("context_length"), manifest.text.context_length))
+        if manifest.text.projection is not None:
+            pairs.append(("hf_proj_type", text.get("hf_proj_type"), manifest.text.projection))
     faults = [
         f"{name} is {_shown(stated)}, the manifest says {_shown(value)}"
         for name, stated, value in pairs

@@ -10,7 +10,7 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from pipeline.errors import DataError, MissingInputError
@@ -73,13 +73,16 @@ def find_checkpoint(manifest: EncoderManifest, given: Path | None) -> Checkpoint
     declared = manifest.weights or Weights()
     place = _place(manifest, declared, given)
     missing: list[str] = []
-    weights = given if given is not None and given.is_file() else _weights_in(place)
+    bare = given is not None and given.is_file()
+    weights = given if bare else weights_in(place, declared.file)
     if weights is None:
-        missing.append(f"{' or '.join(WEIGHTS)} of {place}")
-    config_file = None if given is not None and given.is_file() else place.find(CONFIG)
-    model = _model_config(manifest, declared, config_file)
+        missing.append(f"{declared.file or ' or '.join(WEIGHTS)} of {place}")
+    base = Place(repository=declared.base)
+    # A bare file is complete where its architecture is named; others need what lies beside it.
+    beside = None if bare and declared.base is None else place.find(CONFIG)
+    model = _model_config(manifest, declared, beside or base.find(CONFIG))
     if model is None:
-        missing.append(f"{CONFIG} of {place}")
+        missing.append(f"{CONFIG} of {f'{place} or {base}' if declared.base else place}")
     text_config, tokenizer = _text_files(manifest, model, place, missing)
     if missing or weights is None or model is None:
         raise MissingInputError(_advice(manifest, declared, given, missing))
@@ -96,7 +99,7 @@ def architecture_of(model: Config, text_config: Path | None) -> Config:
         for key, value in model.items()
     }
     if text_config is not None:
-        text = _read(text_config)
+        text = read_json(text_config)
         kept["text_model"] = {
             key: value for key, value in text.items() if key not in _UNUSED_TEXT_FIELDS
         }
@@ -114,7 +117,8 @@ def clip_vocabulary() -> Path:
 def _place(manifest: EncoderManifest, declared: Weights, given: Path | None) -> Place:
     if given is None:
         if declared.repository is None:
-            message = f"{manifest.id}: its weights are not published; give them by --weights DIR"
+            place = f"published at {declared.url}" if declared.url else "not published"
+            message = f"{manifest.id}: its weights are {place}; give them by --weights DIR"
             raise MissingInputError(message)
         return Place(repository=declared.repository, revision=declared.revision)
     if given.is_dir():
@@ -125,7 +129,7 @@ def _place(manifest: EncoderManifest, declared: Weights, given: Path | None) -> 
     if given.suffix not in SUFFIXES:
         message = f"{given}: weights are a folder or a file of {', '.join(sorted(SUFFIXES))}"
         raise DataError(message)
-    if declared.architecture is None:
+    if declared.architecture is None and declared.base is None:
         message = (
             f"{given}: the manifest of {manifest.id} names no open_clip architecture, so a bare "
             f"weights file is not enough; give the folder that also holds {CONFIG}"
@@ -134,8 +138,16 @@ def _place(manifest: EncoderManifest, declared: Weights, given: Path | None) -> 
     return Place(folder=given.parent)
 
 
-def _weights_in(place: Place) -> Path | None:
-    if (usual := place.find_first(WEIGHTS)) or place.folder is None:
+def weights_in(
+    place: Place, file: str | None = None, names: tuple[str, ...] = WEIGHTS
+) -> Path | None:
+    """Return the weights file that is here: `file` by path or name, else the first of `names`.
+
+    A folder's only file with a suffix of weights is taken whatever its name.
+    """
+    if file is not None:
+        names = (file, PurePosixPath(file).name)
+    if (usual := place.find_first(names)) or place.folder is None:
         return usual
     others = sorted(path for path in place.folder.iterdir() if path.suffix in SUFFIXES)
     return others[0] if len(others) == 1 else None
@@ -146,7 +158,7 @@ def _model_config(
 ) -> Config | None:
     """Return the model configuration, from its file or by the architecture's name."""
     if config_file is not None:
-        whole = _read(config_file)
+        whole = read_json(config_file)
         model = whole.get("model_cfg")
         if not isinstance(model, dict):
             message = f"{config_file}: has no model_cfg, so it is no {CONFIG}"
@@ -159,9 +171,24 @@ def _model_config(
     if not built_in.is_file():
         message = f"{manifest.id}: this open_clip has no architecture {declared.architecture!r}"
         raise DataError(message)
-    model = _read(built_in)
+    model = _with_declared_text(manifest, read_json(built_in))
     check_stated(manifest, model, {}, f"open_clip's {declared.architecture}")
     return model
+
+
+def _with_declared_text(manifest: EncoderManifest, model: Config) -> Config:
+    """Return the configuration with the text tower that the manifest declares, if it does."""
+    text = manifest.text
+    if text is None or text.projection is None:
+        return model
+    tower = {
+        "hf_model_name": text.repository,
+        "hf_tokenizer_name": text.repository,
+        "hf_proj_type": text.projection,
+        "hf_pooler_type": "cls_last_hidden_state_pooler",
+        "context_length": text.context_length,
+    }
+    return model | {"text_cfg": tower}
 
 
 def _text_files(
@@ -182,7 +209,7 @@ def _text_files(
         if text_config is None:
             missing.append(f"config.json (the text model's) of {sources}")
     if declared is not None and declared.tokenizer == "hugging-face":
-        tokenizer = next((files for other in places if (files := _vocabulary(other))), ())
+        tokenizer = next((files for other in places if (files := vocabulary_in(other))), ())
         if not tokenizer:
             missing.append(f"tokenizer.json or vocab.txt of {sources}")
     return text_config, tokenizer
@@ -199,10 +226,11 @@ def _named(place: Place, name: str) -> Place:
 def _tower_config(place: Place) -> Path | None:
     """Return config.json if it is that of a text tower, not of timm or of a whole model."""
     path = place.find("config.json")
-    return path if path and _read(path).get("model_type") in TEXT_TOWERS else None
+    return path if path and read_json(path).get("model_type") in TEXT_TOWERS else None
 
 
-def _vocabulary(place: Place) -> tuple[Path, ...]:
+def vocabulary_in(place: Place) -> tuple[Path, ...]:
+    """Return the files of a Hugging Face tokenizer that are here; empty where there are none."""
     for group in VOCABULARIES:
         found = [path for name in group if (path := place.find(name))]
         if len(found) == len(group):
@@ -219,7 +247,9 @@ def _advice(
     lines = [f"{manifest.id}: weights are missing {where}; needed:"]
     lines += [f"  - {item}" for item in missing]
     text = manifest.text.repository if manifest.text is not None else None
-    repositories = [name for name in (declared.repository, text) if name]
+    # A repository with several models is not fetched whole.
+    own = " ".join(filter(None, (declared.repository, declared.file)))
+    repositories = [name for name in (own, declared.base, text) if name]
     if given is None:
         lines.append("put them all into one folder and give that: --weights DIR")
     lines += [f"where there is a network: hf download {name}" for name in repositories]
@@ -235,7 +265,8 @@ def open_clip_folder() -> Path:
     return Path(found.submodule_search_locations[0])
 
 
-def _read(path: Path) -> Config:
+def read_json(path: Path) -> Config:
+    """Return the JSON object in a file, or raise `DataError` naming it."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

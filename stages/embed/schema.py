@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+)
 
 from pipeline.manifest import Declared
 
@@ -13,7 +21,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9@_-]*$")]
 Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
-Family: TypeAlias = Literal["texture", "pixels", "open_clip"]
+Family: TypeAlias = Literal["texture", "pixels", "open_clip", "medclip", "robustmedclip"]
 HAND_MADE: frozenset[Family] = frozenset({"texture", "pixels"})
 """Families that compute a fixed formula: no weights, nothing learned, no text."""
 
@@ -34,8 +42,11 @@ class Preprocessing(Declared):
     plausible embeddings without any error.
     """
 
-    resize_mode: Literal["shortest", "longest", "squash"]
-    """Shortest side to the input size and centre crop, longest side and padding, or both sides."""
+    resize_mode: Literal["shortest", "longest", "squash", "pad-gray"]
+    """Shortest side to the input size and centre crop, longest side and padding, or both sides.
+
+    `pad-gray` is MedCLIP's: the luma, padded to a square of at least the input size, then resized.
+    """
     interpolation: Literal["bicubic", "bilinear"]
     """Interpolation of the resize, always with antialiasing."""
     mean: tuple[Unit, Unit, Unit]
@@ -43,7 +54,21 @@ class Preprocessing(Declared):
     std: tuple[PositiveFloat, PositiveFloat, PositiveFloat]
     """Divided by, per channel, after the mean was subtracted."""
     fill: Annotated[int, Field(ge=0, le=255)] = 0
-    """Grey level of the padding of `longest`."""
+    """Grey level of the padding of `longest` and `pad-gray`."""
+    normalised: Literal[1, 2] = 1
+    """How often `mean` and `std` are taken out.
+
+    Twice is no model's own preparation, but a mistake of published code that only a variant
+    labelled as such repeats, so that its numbers can be compared.
+    """
+
+    @model_serializer(mode="wrap")
+    def _said_where_twice(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out that something is done once, so that no other encoder's key speaks of it."""
+        said: dict[str, Any] = serialize(self)
+        if self.normalised == 1:
+            said.pop("normalised", None)
+        return said
 
 
 class Weights(Declared):
@@ -54,11 +79,22 @@ class Weights(Declared):
     revision: Text = "main"
     """Branch, tag or commit of the repository."""
     architecture: Text | None = None
-    """open_clip's name of the architecture; without it the weights folder must describe it."""
+    """open_clip's name of the architecture; without it the weights folder must describe it.
+
+    In MedCLIP and what was tuned from it, the image tower: `swin` or `resnet50`.
+    """
     tag: Text | None = None
     """open_clip's name of the published weights of that architecture."""
     quick_gelu: bool = False
     """Whether the weights were trained with QuickGELU instead of GELU."""
+    file: Text | None = None
+    """Path of the weights in the repository, where the family has no usual name for them."""
+    base: Repository | None = None
+    """Repository of the model they were tuned from, whose configuration describes them."""
+    url: Text | None = None
+    """Where the weights are published outside the Hub."""
+    lora_rank: PositiveInt | None = None
+    """Rank of the low-rank adapters among the weights."""
 
     @field_validator("tag")
     @classmethod
@@ -78,6 +114,20 @@ class TextTower(Declared):
     """Number of tokens read, start and end included; longer texts are cut."""
     repository: Repository | None = None
     """Hub repository of the text tower's `config.json` and tokenizer, where it is another one."""
+    projection: Literal["linear", "mlp"] | None = None
+    """In open_clip, makes the model of `repository` the text tower of a named architecture.
+
+    Its first token's last state, projected in this way, is the embedding of a text.
+    """
+
+    @field_validator("projection")
+    @classmethod
+    def _projects_a_model(cls, projection: str | None, info: ValidationInfo) -> str | None:
+        known = info.data
+        if projection is None or (known.get("repository") and known.get("tokenizer") != "clip"):
+            return projection
+        message = "projects the model of a repository, read by its own tokenizer; give both"
+        raise ValueError(message)
 
 
 class EncoderManifest(Declared):

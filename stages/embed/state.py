@@ -6,7 +6,9 @@ import pickle  # noqa: TID251  # only to name the error of an unsafe file
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from pipeline.errors import DataError
 
@@ -15,7 +17,11 @@ if TYPE_CHECKING:
 
 State = dict[str, "torch.Tensor"]
 """Tensors by name."""
+Adapt = Callable[[State, "torch.nn.Module"], State]
+"""Gives the tensors of a file the names and shapes that a model has for them."""
 
+_COUNTER = ".num_batches_tracked"
+"""Batch normalisation counts its training steps; some files leave that out, nothing reads it."""
 _NAMED = 4
 """How many tensor names of a kind an error lists."""
 
@@ -24,7 +30,8 @@ def read_state(path: Path) -> State:
     """Return the tensors in a `.safetensors` file or a pickled state dict, on the CPU.
 
     Pickled files are read with `weights_only`, so a file cannot run code. A training checkpoint's
-    `state_dict` is taken, and the `module.` that data-parallel training puts before names removed.
+    `state_dict` is taken, and the `module.` that data-parallel training puts before names removed;
+    its other entries may be tensors, texts and numbers.
 
     Raises
     ------
@@ -65,7 +72,7 @@ def fit(
     path: Path,
     *,
     name: str,
-    adapt: Callable[[State, torch.nn.Module], State] = lambda state, _: state,
+    adapt: Adapt = lambda state, _: state,
 ) -> None:
     """Load the weights file `path` into `model`, tensor by tensor, all of them and no others.
 
@@ -80,10 +87,29 @@ def fit(
     """
     state = adapt(read_state(path), model)
     expected = model.state_dict()
-    # Batch normalisation counts its training steps; some files leave that out, nothing reads it.
-    counters = {key for key in expected if key.endswith(".num_batches_tracked")}
+    require_fit(state, expected, path, name=name)
+    counters = {key for key in expected if key.endswith(_COUNTER)}
     state = {key: expected[key] for key in counters} | state
-    missing = [key for key in expected if key not in state]
+    model.load_state_dict(state)
+
+
+def require_fit(
+    state: Mapping[str, torch.Tensor],
+    expected: Mapping[str, torch.Tensor],
+    path: Path,
+    *,
+    name: str,
+    note: str = "",
+) -> None:
+    """Raise unless `state` has the names and shapes of `expected`, all of them and no others.
+
+    Raises
+    ------
+    DataError
+        Naming the file, `name` (the architecture), the missing, unexpected and ill-shaped tensors,
+        and `note`, which says what that means.
+    """
+    missing = [key for key in expected if key not in state and not key.endswith(_COUNTER)]
     unexpected = [key for key in state if key not in expected]
     shaped = [
         f"{key} is {tuple(value.shape)} instead of {tuple(expected[key].shape)}"
@@ -98,9 +124,8 @@ def fit(
     if shaped:
         faults.append(f"{len(shaped)} of another shape: {_listed(shaped)}")
     if faults:
-        message = f"{path}: these weights do not fit {name}: {'; '.join(faults)}"
+        message = f"{path}: these weights do not fit {name}: {'; '.join(faults)}{note}"
         raise DataError(message)
-    model.load_state_dict(state)
 
 
 def _read(path: Path) -> object:
@@ -115,7 +140,21 @@ def _read(path: Path) -> object:
             "use the safetensors file of the same weights"
         )
         raise ValueError(message)
-    return torch.load(path, map_location="cpu", weights_only=True)
+    # Mapped, what stands beside the weights in a training checkpoint is not read.
+    mapped = zipfile.is_zipfile(path)
+    with torch.serialization.safe_globals(_numbers()):
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+
+
+def _numbers() -> list[Any]:
+    """Return what stands for a NumPy number in a pickle, which cannot run code.
+
+    The optimizer's state in a training checkpoint has such learning rates.
+    """
+    rebuild = np.float64(0).__reduce__()[0]
+    types = [type(np.dtype(name)) for name in ("float64", "float32", "int64")]
+    modules = ("numpy.core.multiarray", "numpy._core.multiarray")  # before NumPy 2, and since
+    return [np.dtype, *types, *((rebuild, f"{module}.scalar") for module in modules)]
 
 
 def _is_torchscript(path: Path) -> bool:

@@ -15,6 +15,8 @@ LOADERS: Mapping[Family, str] = MappingProxyType(
         "texture": "stages.embed.loaders.texture",
         "pixels": "stages.embed.loaders.pixels",
         "open_clip": "stages.embed.loaders.open_clip",
+        "medclip": "stages.embed.loaders.medclip",
+        "robustmedclip": "stages.embed.loaders.robustmedclip",
     }
 )
 """Module of each family, by name, so that listing encoders loads none of them."""

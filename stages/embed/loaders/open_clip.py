@@ -23,14 +23,17 @@ from stages.embed.checkpoint import (
     find_checkpoint,
 )
 from stages.embed.encoder import Digest, Embeddings, Encoder, Images, checked_images
-from stages.embed.schema import EncoderManifest, Preprocessing
-from stages.embed.state import State, fit
+from stages.embed.preparation import declared_preprocessing, preparation, prepared
+from stages.embed.schema import EncoderManifest
+from stages.embed.state import Adapt, State, fit
 
 if TYPE_CHECKING:
     import torch
 
 LOADER: Final = 1
 """Raised by hand when the embeddings of equal weights change."""
+_TEXT_TOWER: Final = "text_encoder."
+"""What forks of open_clip that always have a Hugging Face text tower call `text.`."""
 _TEXTS: Final = 8
 """Most texts in a batch: there are few of them, and padding costs as much as texts."""
 
@@ -40,12 +43,12 @@ def identity(
 ) -> dict[str, Json]:
     """Return digests of weights and tokenizer, the architecture and the preprocessing."""
     checkpoint = find_checkpoint(manifest, weights)
-    preparation = _preprocessing(manifest).model_dump(mode="json")
+    declared = declared_preprocessing(manifest).model_dump(mode="json")
     return {
         "loader": LOADER,
         "weights": digest(checkpoint.weights),
         "architecture": architecture_of(checkpoint.model, checkpoint.text_config),
-        "preprocessing": {"size": manifest.input_size, **preparation},
+        "preprocessing": {"size": manifest.input_size, **declared},
         "tokenizer": _tokenizer_identity(manifest, checkpoint, digest),
     }
 
@@ -58,10 +61,22 @@ def load(
     batch_size: int = 32,
 ) -> Encoder:
     """Return the encoder, computing in float32 on `device`."""
+    return load_adapted(manifest, weights, adapted, device=device, batch_size=batch_size)
+
+
+def load_adapted(
+    manifest: EncoderManifest,
+    weights: Path | None,
+    adapt: Adapt,
+    *,
+    device: str,
+    batch_size: int,
+) -> Encoder:
+    """Return the encoder with weights that `adapt` gives the names of open_clip's tensors."""
     checkpoint = find_checkpoint(manifest, weights)
     batches = FixedBatches(choose_device(device), batch_size)
     model = _build(manifest, checkpoint)
-    fit(model, checkpoint.weights, name=_architecture(manifest), adapt=_adapted)
+    fit(model, checkpoint.weights, name=_architecture(manifest), adapt=adapt)
     model.float().eval().requires_grad_(requires_grad=False).to(batches.device)
     few = FixedBatches(batches.device, min(batch_size, _TEXTS))
     text = None if manifest.text is None else OpenClipText(manifest, checkpoint, model, few)
@@ -82,7 +97,7 @@ class OpenClipEncoder:
         self._model: Any = model
         self._batches = batches
         self._text = text
-        self._prepare = _preparation(manifest.input_size, _preprocessing(manifest))
+        self._prepare = preparation(manifest.input_size, declared_preprocessing(manifest))
 
     @property
     def width(self) -> int:
@@ -95,19 +110,8 @@ class OpenClipEncoder:
         return self._text
 
     def prepare_images(self, images: Images) -> torch.Tensor:
-        """Return the model's input for `images`, float32 `(n, 3, input size, input size)`.
-
-        Each image takes the path through Pillow that the model was trained with; gray images are
-        replicated to three channels.
-        """
-        import torch  # only once there is a model
-        from PIL import Image  # as above
-
-        pictures = checked_images(images)
-        gray = images.shape[3] == 1
-        return torch.stack(
-            [self._prepare(Image.fromarray(p[..., 0] if gray else p)) for p in pictures]
-        )
+        """Return the model's input for `images`, float32 `(n, 3, input size, input size)`."""
+        return prepared(images, self._prepare)
 
     def encode_images(self, images: Images) -> Embeddings:
         """Return the embedding of each image, float32 `(n, width)`."""
@@ -159,29 +163,6 @@ class OpenClipText:
         return np.array([self._count(text) for text in texts], np.int64)
 
 
-def _preprocessing(manifest: EncoderManifest) -> Preprocessing:
-    if manifest.preprocessing is None:
-        message = f"encoder {manifest.id}: declares no preprocessing"
-        raise DataError(message)
-    return manifest.preprocessing
-
-
-def _preparation(size: int, declared: Preprocessing) -> Callable[[Any], torch.Tensor]:
-    """Return open_clip's own preparation of one Pillow image: the only normalisation there is."""
-    import open_clip  # only once there is a model
-
-    prepare: Callable[[Any], torch.Tensor] = open_clip.image_transform(
-        size,
-        is_train=False,
-        mean=declared.mean,
-        std=declared.std,
-        resize_mode=declared.resize_mode,
-        interpolation=declared.interpolation,
-        fill_color=declared.fill,
-    )
-    return prepare
-
-
 def _architecture(manifest: EncoderManifest) -> str:
     return (manifest.weights and manifest.weights.architecture) or manifest.id
 
@@ -212,13 +193,17 @@ def _build(manifest: EncoderManifest, checkpoint: Checkpoint) -> torch.nn.Module
     return model
 
 
-def _adapted(state: State, model: torch.nn.Module) -> State:
+def adapted(state: State, model: torch.nn.Module) -> State:
     """Return `state` with the names and shapes that this open_clip gives the same tensors."""
     from open_clip.model import convert_to_custom_text_state_dict  # as above
 
     expected = model.state_dict()
     if "positional_embedding" in state and "positional_embedding" not in expected:
         state = convert_to_custom_text_state_dict(state)
+    state = {
+        f"text.{key.removeprefix(_TEXT_TOWER)}" if key.startswith(_TEXT_TOWER) else key: value
+        for key, value in state.items()
+    }
     # Neither is a weight: sizes that OpenAI stored beside them, and a counter 0, 1, 2, …
     bookkeeping = {"input_resolution", "context_length", "vocab_size"}
     counter = "text.transformer.embeddings.position_ids"

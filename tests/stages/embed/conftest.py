@@ -22,6 +22,14 @@ from tests.stages.embed.tiny import (
 )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Let torch compute on one thread: the threads of several test workers hold each other up."""
+    import torch
+
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(scope="session")
 def declare_clip() -> Declare:
     """Return a function giving the manifest of the tiny CLIP, with changes by top-level field."""

@@ -321,6 +321,7 @@ def test_identity_changes_with_each_file(
         {"resize_mode": "squash"},
         {"interpolation": "bilinear"},
         {"fill": 7},
+        {"normalised": 2},
     ],
     ids=str,
 )
@@ -331,6 +332,22 @@ def test_identity_changes_with_preprocessing(
     declared = declare_clip().preprocessing.model_dump() | changes
     other = declare_clip(preprocessing=declared)
     assert identity(other, clip_folder) != identity(declare_clip(), clip_folder)
+
+
+def test_identity_says_only_what_is_not_once(declare_clip: Declare, clip_folder: Path):
+    """The key of an encoder whose pixels are normalised once does not speak of how often."""
+    once = {
+        "size": 32,
+        "resize_mode": "shortest",
+        "interpolation": "bicubic",
+        "mean": [0.4, 0.5, 0.6],
+        "std": [0.2, 0.25, 0.3],
+        "fill": 0,
+    }
+    assert identity(declare_clip(), clip_folder)["preprocessing"] == once
+    twice = declare_clip().preprocessing.model_dump() | {"normalised": 2}
+    found = identity(declare_clip(preprocessing=twice), clip_folder)
+    assert found["preprocessing"] == once | {"normalised": 2}
 
 
 def test_identity_changes_with_the_activation(declare_clip: Declare, clip_folder: Path):

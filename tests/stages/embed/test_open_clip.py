@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from pipeline.errors import DataError, UsageError
+from pipeline.manifest import read_manifest
 from stages.embed.encoder import Encoder, Images
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
@@ -133,6 +134,44 @@ def test_pixels_are_normalised_once(
     np.testing.assert_allclose(seen[0].permute(0, 2, 3, 1).numpy(), once, atol=1e-5)
 
 
+def test_a_labelled_variant_normalises_twice(
+    declare_clip: Declare, clip_folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The trap of published code is repeated where a manifest says so, and only there."""
+    once = declare_clip()
+    declared = once.preprocessing.model_dump()
+    twice = declare_clip(id="tiny-clip@paper", preprocessing=declared | {"normalised": 2})
+    images = generated_images(4, 32, 32, 3)
+    seen = inputs_of(monkeypatch)
+    embedded = [load(one, clip_folder, batch_size=4).encode_images(images) for one in (once, twice)]
+    plain, labelled = (batch.permute(0, 2, 3, 1).double().numpy() for batch in seen)
+    own = (images / 255 - MEAN) / STD
+    again = (own - MEAN) / STD
+    np.testing.assert_allclose(plain, own, atol=1e-5)
+    np.testing.assert_allclose(labelled, again, atol=1e-4)
+    pixels = (0, 1, 2)
+    np.testing.assert_allclose(plain.mean(pixels), own.mean(pixels), atol=1e-5)
+    np.testing.assert_allclose(plain.std(pixels), own.std(pixels), atol=1e-5)
+    np.testing.assert_allclose(labelled.mean(pixels), again.mean(pixels), atol=1e-4)
+    np.testing.assert_allclose(labelled.std(pixels), own.std(pixels) / STD, atol=1e-4)
+    assert not np.allclose(*embedded)
+
+
+def test_the_variant_of_robustmedclip_differs_in_nothing_else():
+    """clip-vit-b16@robustmedclip is clip-vit-b16 but for the second normalisation and its words."""
+    folder = Path(__file__).parents[3] / "manifests" / "encoders"
+    plain, labelled = (
+        read_manifest(folder / f"{name}.toml", EncoderManifest)
+        for name in ("clip-vit-b16", "clip-vit-b16@robustmedclip")
+    )
+    assert plain.preprocessing.normalised == 1
+    assert labelled.preprocessing == plain.preprocessing.model_copy(update={"normalised": 2})
+    words = {"id", "title", "description", "preprocessing"}
+    assert labelled.model_dump(exclude=words) == plain.model_dump(exclude=words)
+    assert "normalised twice" in labelled.title
+    assert "must not be reported as CLIP" in labelled.description
+
+
 @pytest.mark.parametrize("resize_mode", ["shortest", "longest", "squash"])
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 def test_declared_preprocessing_is_applied(
@@ -198,6 +237,58 @@ def test_half_precision_weights_compute_in_float32(
     found = load(declare_clip(), folder).encode_images(images)
     save_file({name: tensor.float() for name, tensor in halves.items()}, path)
     np.testing.assert_array_equal(found, load(declare_clip(), folder).encode_images(images))
+
+
+USERS_MANIFEST = """
+schema = 1
+id = "my-clip"
+title = "A CLIP of the hub"
+description = "One that is not shipped."
+citation = "none"
+family = "open_clip"
+kind = "vision-language"
+width = 16
+input_size = 32
+pretraining_data = ["not stated"]
+licence = { spdx = "MIT", source = "its model card" }
+weights = { repository = "Some-Lab/ViT-tiny.v2", revision = "main" }
+text = { tokenizer = "clip", context_length = 12 }
+[preprocessing]
+resize_mode = "squash"
+interpolation = "bilinear"
+mean = [0.4, 0.5, 0.6]
+std = [0.2, 0.25, 0.3]
+"""
+
+
+def test_any_repository_by_a_users_manifest(
+    clip_folder: Path, hub_cache: Callable[[str, Path], Path], copy_of: Copy, tmp_path: Path
+):
+    """A manifest of a few lines embeds with any repository that open_clip can read."""
+    folder = copy_of(clip_folder)
+    write_config(folder, CLIP_MODEL, interpolation="bilinear", resize_mode="squash")
+    hub_cache("Some-Lab/ViT-tiny.v2", folder)
+    path = tmp_path / "my.toml"
+    path.write_text(USERS_MANIFEST)
+    images = generated_images(3, 40, 64, 3)
+    pictures, texts, _ = reference(folder, images)
+    encoder = load(read_manifest(path, EncoderManifest), None)
+    np.testing.assert_allclose(encoder.encode_images(images), pictures, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(encoder.text.encode_texts(TEXTS), texts, rtol=0, atol=1e-5)
+
+
+def test_a_users_manifest_must_agree_with_the_repository(
+    clip_folder: Path, hub_cache: Callable[[str, Path], Path], tmp_path: Path
+):
+    """What the repository's open_clip_config.json states otherwise is refused, not overruled."""
+    folder = hub_cache("Some-Lab/ViT-tiny.v2", clip_folder)
+    write_config(folder, CLIP_MODEL | {"quick_gelu": True}, resize_mode="shortest")
+    path = tmp_path / "my.toml"
+    path.write_text(USERS_MANIFEST)
+    with pytest.raises(DataError, match=r"open_clip_config.json: is not the encoder") as caught:
+        load(read_manifest(path, EncoderManifest), None)
+    assert 'resize_mode is "shortest", the manifest says "squash"' in str(caught.value)
+    assert "quick_gelu is true, the manifest says false" in str(caught.value)
 
 
 def test_vision_only_use_of_a_vision_language_model(declare_clip: Declare, clip_folder: Path):
