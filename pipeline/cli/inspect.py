@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from stages.download.folders import AnyDataset
     from stages.download.schema import Split
 
+LONGEST_VALUE = 200
+"""Most letters of a parameter that `explain` shows."""
 NAMED = 20
 """Most artifacts that `status` names below its table."""
 KINDS = ("artifacts", "sets", "datasets", "suites", "rule-sets", "encoders", "runs")
@@ -159,7 +161,9 @@ def explain(
             show(f"  because: {reason}")
         show(f"  recipe key: {one['recipe_key']}")
         for key, value in one["parameters"].items():
-            show(f"  {key} = {value}")
+            text = str(value)
+            cut = len(text) > LONGEST_VALUE
+            show(f"  {key} = {text[:LONGEST_VALUE]}{' … (--json has all of it)' if cut else ''}")
         for role, source in one["inputs"].items():
             show(f"  input {role}: {source}")
 

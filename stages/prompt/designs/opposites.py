@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from stages.prompt.schema import RuleSet
 
 _PAIRS = (
-    ("tiny", "large"),
     ("single", "multiple"),
     ("round", "irregular"),
     ("brighter", "darker"),
@@ -22,11 +21,15 @@ _PAIRS = (
     ("diastole", "systole"),
     ("male", "female"),
 )
-OPPOSITES: Mapping[str, str] = {
-    **{word: other for pair in _PAIRS for word, other in (pair, pair[::-1])},
-    "small": "large",
+OPPOSITES: Mapping[str, tuple[str, ...]] = {
+    **{word: (other,) for pair in _PAIRS for word, other in (pair, pair[::-1])},
+    "tiny": ("large",),
+    "small": ("large",),
+    "large": ("tiny", "small"),
 }
-"""Words with an opposite; "large" is opposed to "tiny", which "small" is not far from."""
+"""Words with opposites, of which the first that the rule set knows is taken."""
+_OF_RULES = ("number", "size", "shape")
+"""Attributes whose words the rule set decides on: no other word is a value of them."""
 _TURNED = {"left": "right", "top": "bottom", "upper": "lower"}
 TURNED: Mapping[str, str] = {**_TURNED, **{other: word for word, other in _TURNED.items()}}
 """Parts of places by the part on the other side of the image."""
@@ -44,6 +47,8 @@ _ALIKE = (
 )
 """Words that one and the same target may be called: none is wrong where another is right."""
 _NUMBERS = ("one", "two", "three", "four", "five")
+_FEW_NUMBERS = {"tganet": ("one", "multiple"), "single-or-multiple": ("single", "multiple")}
+"""Numbers of algorithms, and of ways of telling them, that know no others."""
 _COLOURS = (
     *("white", "gray", "black", "red", "pink", "orange", "yellow"),
     *("brown", "tan", "green", "blue", "purple"),
@@ -63,10 +68,13 @@ def opposite_of(rules: RuleSet, attribute: str, word: str, stream: Stream) -> st
     ("small to medium", "top left, top") is swapped as a whole for one that shares no part.
     """
     parts = set(_SEPARATORS.split(word))
-    turned = _turned(word) if attribute == "location" else OPPOSITES.get(word, "")
-    if turned and not parts & set(_SEPARATORS.split(turned)):
-        return turned
-    others = [value for value in _values(rules, attribute) if not _overlaps(value, parts)]
+    values = _values(rules, attribute)
+    opposites = (_turned(word),) if attribute == "location" else OPPOSITES.get(word, ())
+    for opposite in opposites:
+        known = attribute not in _OF_RULES or opposite in values
+        if known and not parts & set(_SEPARATORS.split(opposite)):
+            return opposite
+    others = [value for value in values if not _overlaps(value, parts)]
     return others[int(stream.below(len(others), 1)[0])] if others else ""
 
 
@@ -87,4 +95,7 @@ def _values(rules: RuleSet, attribute: str) -> Sequence[str]:
         return [shape.word for shape in rules.shapes]
     if attribute == "location":
         return list(dict.fromkeys(rules.places.values())) or _PLACES
-    return {"number": _NUMBERS, "colour": _COLOURS}.get(attribute, ())
+    if attribute == "number":
+        told = _FEW_NUMBERS.get(rules.algorithm, _FEW_NUMBERS.get(rules.number_words))
+        return told or _NUMBERS
+    return _COLOURS if attribute == "colour" else ()

@@ -99,7 +99,7 @@ def facts_of(rules: RuleSet, record: Record | None) -> dict[str, str]:
     - `outline`: "even" or "indented", by the solidity of all regions (`EVEN_FROM`,
       `INDENTED_BELOW`);
     - `holes`: "without holes", "with one hole", "with two holes", ...; of several regions "with
-      two holes in all";
+      two holes in all"; of instances unknown, as their parts may be several (`Region.euler`);
     - `contrast`: "brighter than the surroundings" or "darker ...", from `rules.contrast_from` gray
       levels on.
     """
@@ -112,7 +112,7 @@ def facts_of(rules: RuleSet, record: Record | None) -> dict[str, str]:
         "share": _share(sum(one.area for one in regions) / (record.height * record.width)),
         "border": _border(regions),
         "outline": _outline(rules, regions),
-        "holes": _holes(regions),
+        "holes": "" if record.instances else _holes(regions),
         "contrast": _contrast(rules, record.whole),
     }
     return {name: found[name] for name in FACTS if found[name]}

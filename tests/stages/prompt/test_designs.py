@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from pipeline.stream import Stream
 from stages.prompt.attributes import Attributes, Prompt
 from stages.prompt.designs import prompts_of
+from stages.prompt.designs.families import template_values, variants_of
 from stages.prompt.designs.opposites import opposite_of
 from stages.prompt.designs.robustness import facts_of
 from stages.prompt.designs.swaps import SWAPPED
 from stages.prompt.designs.uncommon import UNCOMMON_WORDS
 from stages.prompt.rule_sets import shipped_rule_set, shipped_rule_sets
-from stages.prompt.schema import DESIGNS
+from stages.prompt.schema import DESIGNS, reused_prompt
 from tests.stages.prompt.hand_written import attributes, empty_record, record, region
 
 STREAM = Stream.of("designs")
@@ -81,6 +82,22 @@ def test_five_designs_of_one_record(name: str, family: str) -> None:
     assert "left" not in unplaced.text
     if "left" in original.text:
         assert (unplaced.change, unplaced.changed) == ("removed", ("location",))
+
+
+@pytest.mark.parametrize(("name", "family"), FAMILIES)
+def test_designs_tell_what_the_original_does(name: str, family: str) -> None:
+    """Over and contradictory leave nothing of it out, missing location only the location."""
+    rules = shipped_rule_set(name)
+    declared, values = rules.families[family], template_values(rules, PRESENT)
+    told = {}
+    for design, template in (declared.prompts | declared.designs).items():
+        source = reused_prompt(template)
+        variants = variants_of(declared, template, values, ()) if not source else []
+        told[design] = told[source] if source else {frozenset(v.told(rules)) for v in variants}
+    (original,) = told["original"]
+    assert all(one >= original for one in told["overdescriptive"])
+    assert told["contradictory"] == {original}
+    assert told["missing_location"] == {original - {"location"}}
 
 
 @pytest.mark.parametrize(("name", "family"), FAMILIES)
@@ -184,6 +201,41 @@ def test_what_some_regions_do_is_not_said_of_all(touching: tuple[bool, ...], bor
     facts = facts_of(shipped_rule_set("fixed"), record(regions=regions))
     assert facts["border"] == border
     assert facts["holes"] == ("with one hole" if len(touching) == 1 else "with two holes in all")
+
+
+def test_holes_of_instances_are_unknown() -> None:
+    """An instance in two parts has an Euler number of 2, and one of its holes may be hidden."""
+    scattered = dataclasses.replace(record(regions=[region(400, euler=2)]), instances=True)
+    assert "holes" not in facts_of(shipped_rule_set("fixed"), scattered)
+
+
+@pytest.mark.parametrize(
+    ("colour", "beside"), [("darker", "darker than the"), ("white", "white against the")]
+)
+def test_an_answered_colour_is_no_comparison(colour: str, beside: str) -> None:
+    """What a file says of the colour is no "brighter" or "darker"."""
+    prompts = made("medclipseg", "photographic", attributes(colour=colour))
+    assert all(f", {beside} surround" in p.text for p in prompts if p.design == "p6")
+
+
+@pytest.mark.parametrize(
+    ("name", "attribute", "word", "wrong"),
+    [
+        ("tganet", "number", "one", {"multiple"}),
+        ("tganet", "number", "multiple", {"one"}),
+        ("tganet", "size", "large", {"small"}),
+        ("tganet", "size", "medium", {"small", "large"}),
+        ("medclipseg", "number", "multiple", {"single"}),
+        ("fixed", "size", "large", {"tiny"}),
+        ("fixed", "number", "nine", {"one", "two", "three", "four", "five"}),
+    ],
+)
+def test_opposites_are_words_of_the_rule_set(
+    name: str, attribute: str, word: str, wrong: set[str]
+) -> None:
+    """TGANet knows five words; none of its probes may hold a sixth."""
+    rules = shipped_rule_set(name)
+    assert {opposite_of(rules, attribute, word, Stream.of(draw)) for draw in range(60)} == wrong
 
 
 @pytest.mark.parametrize(
