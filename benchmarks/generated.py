@@ -57,7 +57,7 @@ class GeneratedDataset:
             image = Image.fromarray(self._different[n % 64])
             image.save(place / f"{n:06}.png", compress_level=0)
         manifest = self._manifests / "datasets" / "bench.toml"
-        manifest.parent.mkdir(parents=True)
+        manifest.parent.mkdir(parents=True, exist_ok=True)
         manifest.write_text(MANIFEST.format(folder=folder / "images"))
 
     @property

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from pipeline.artifact import Manifest
-from pipeline.recipe import Recipe
+from pipeline.artifact import Artifact, Manifest
+from pipeline.errors import MissingInputError
+from pipeline.recipe import Recipe, SealedRecipe
 from pipeline.store import Store
-from pipeline.unit import Node, Unit
+from pipeline.unit import Node, Unit, UnitWriter
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,32 @@ def differences(manifest: Manifest, recipe: Recipe) -> list[str]:
             found.append(f"input {role} ({source.label}) has changed")
     found.extend(f"input {role} is gone" for role in inputs if role not in recipe.inputs)
     return found or ["its record is gone"]
+
+
+def sealed_node(manifest: Manifest) -> Node:
+    """Return a sealed artifact as an input of others, whatever it was made from."""
+    recipe = SealedRecipe(
+        manifest.stage,
+        manifest.name,
+        int(manifest.document["version"]),
+        manifest.parameters,
+        sealed_key=manifest.recipe_key,
+    )
+    row_bytes = -(-manifest.nbytes // max(1, manifest.rows))
+    slots = max(1, *manifest.shard_rows)
+    return Node(recipe, _Sealed(), manifest.rows, row_bytes, slots)
+
+
+class _Sealed:
+    """The stage of an artifact that is there already."""
+
+    parallel = True
+
+    def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
+        """Refuse to make it again."""
+        del inputs, writer
+        message = f"{unit.recipe.label} was removed meanwhile: build it again"
+        raise MissingInputError(message)
 
 
 def _unsealed(

@@ -51,3 +51,16 @@ class Recipe:
     def label(self) -> str:
         """``<stage>/<name>``, how people see the artifact."""
         return f"{self.stage}/{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class SealedRecipe(Recipe):
+    """The recipe of an artifact that is sealed, of whose inputs nothing but the key is known."""
+
+    sealed_key: str = ""
+    """Its key, which the manifest of the artifact states."""
+
+    @cached_property
+    def key(self) -> str:
+        """The recipe key."""
+        return self.sealed_key

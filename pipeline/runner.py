@@ -170,13 +170,14 @@ class _Run:
             missing.discard(key)
 
     def _submit(self, pool: ThreadPoolExecutor) -> None:
-        """Keep the pool busy; units of a stage that is not parallel run one at a time."""
-        alone = any(not unit.node.stage.parallel for unit in self._running.values())
+        """Keep the pool busy; units of stages that are not parallel run one or a few at a time."""
+        limits = [limit for unit in self._running.values() if (limit := _limit(unit)) is not None]
         waiting = []
         while self._queue and len(self._running) < self._workers:
             unit = self._queue.popleft()
-            if unit.node.stage.parallel or not alone:
-                alone = alone or not unit.node.stage.parallel
+            limit = _limit(unit)
+            if limit is None or len(limits) < min([limit, *limits]):
+                limits += [] if limit is None else [limit]
                 self._running[pool.submit(self._build, unit)] = unit
             else:
                 waiting.append(unit)
@@ -242,6 +243,12 @@ class _Run:
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:
             listener(event)
+
+
+def _limit(unit: Unit) -> int | None:
+    """Return how many units may run beside each other if this is one of them; None for any."""
+    parallel = unit.node.stage.parallel
+    return None if parallel is True else max(1, int(parallel))
 
 
 def _told(error: Exception, label: str) -> Exception:

@@ -33,8 +33,8 @@ class Stage(Protocol):
     """What turns inputs into the shards of an artifact. Resources are its own attributes."""
 
     @property
-    def parallel(self) -> bool:
-        """Whether several units may run at the same time in one process."""
+    def parallel(self) -> bool | int:
+        """Whether several units may run at the same time in one process, or how many of them."""
 
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
         """Make one unit from its inputs, handing its content to `writer`."""
@@ -184,7 +184,7 @@ class UnitWriter:
         if theirs.size < len(items) * spec.slot:
             raise self._differs(final)
         kept = spec.items(theirs, len(items))
-        if not np.allclose(kept, items, rtol=0, atol=tolerance):
+        if not np.allclose(kept, items, rtol=0, atol=tolerance, equal_nan=True):
             raise self._differs(final)
         items[:] = kept
 

@@ -8,7 +8,7 @@ from types import FrameType
 
 import typer
 
-from pipeline.cli import analyse, audit, build, compare, demo, embed, evaluate, inspect
+from pipeline.cli import analyse, audit, build, compare, demo, doctor, embed, evaluate, inspect
 from pipeline.cli.output import say
 from pipeline.errors import InterruptedRunError, PipelineError
 
@@ -30,6 +30,7 @@ compare.register(app)
 analyse.register(app)
 audit.register(app)
 inspect.register(app)
+doctor.register(app)
 demo.register(app)
 
 

@@ -16,12 +16,13 @@ from pipeline.unit import Node
 from stages.corrupt.naming import split_name
 
 if TYPE_CHECKING:
+    from pipeline.artifact import Manifest
     from stages.corrupt.schema import SuiteManifest
     from stages.download.folders import AnyDataset
     from stages.download.schema import Dataset, Split
     from stages.download.segmenting.schema import SegmentationDataset
+    from stages.embed.loaded import LoadedOnce, Precision
     from stages.embed.schema import EncoderManifest
-    from stages.embed.stage import LoadedOnce
     from stages.evaluate.schema import RunManifest
     from stages.prompt.schema import RuleSet
     from stages.prompt.stage import Answers
@@ -41,6 +42,7 @@ class Study:
         local: Path | None = None,
         weights: Path | None = None,
         device: str = "auto",
+        batch_size: int | None = None,
         seed: int = 0,
     ) -> None:
         self.store = store
@@ -49,6 +51,7 @@ class Study:
         self._local = local
         self._weights = weights
         self._device = device
+        self._batch_size = batch_size
         self._seed = seed
         self._nodes: dict[tuple[object, ...], Node] = {}
         self._added: dict[str, SegmentationDataset] = {}
@@ -177,8 +180,10 @@ class Study:
         return not datasets or self.dataset(dataset).family in datasets
 
     def encoder(self, name: str) -> EncoderManifest:
-        """Return an encoder's manifest."""
-        return cast("EncoderManifest", _named("encoder", name, self.encoders))
+        """Return an encoder's manifest; ``<id>@bf16`` is the encoder in that precision."""
+        base, precision = self._in_precision(name)
+        manifest = cast("EncoderManifest", _named("encoder", base, self.encoders))
+        return manifest if precision == "float32" else manifest.model_copy(update={"id": name})
 
     def run(self, name: str) -> RunManifest:
         """Return a run."""
@@ -277,6 +282,16 @@ class Study:
             self._nodes[key] = image_node(*self._loaded(encoder), images)
         return self._nodes[key]
 
+    def prompt_row_embeddings(self, encoder: str, prompts: Manifest) -> Node:
+        """Return the embeddings of every row of sealed prompts."""
+        from pipeline.plan import sealed_node
+        from stages.embed.prompt_rows import prompt_rows_node
+
+        key = ("prompt rows", encoder, prompts.recipe_key)
+        if key not in self._nodes:
+            self._nodes[key] = prompt_rows_node(*self._loaded(encoder), sealed_node(prompts))
+        return self._nodes[key]
+
     def prompt_embeddings(self, encoder: str, dataset: str, run: RunManifest) -> dict[str, Node]:
         """Return the class prompt embeddings of a dataset by prompt set; none for vision-only."""
         from stages.embed.stage import prompt_node
@@ -303,7 +318,7 @@ class Study:
         """Return the declared encoders that have any sealed embeddings, in name order."""
         folder = self.store.root / "embeddings"
         present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        return [name for name in sorted(self.encoders) if name in present]
+        return sorted(name for name in present if self._in_precision(name)[0] in self.encoders)
 
     def _class_prompts(self, dataset: str, prompt_set: str, run: RunManifest) -> list[Any]:
         from stages.embed.stage import ClassPrompt
@@ -329,8 +344,8 @@ class Study:
         Where the files are not at hand, the identity is that of the sealed embeddings which the
         store has pinned.
         """
+        from stages.embed.loaded import LoadedOnce
         from stages.embed.loaders import loader
-        from stages.embed.stage import LoadedOnce
 
         if name not in self._encoders:
             manifest = self.encoder(name)
@@ -340,8 +355,20 @@ class Study:
                 found = self._pinned_identity(name)
                 if not found or self._weights is not None:
                     raise
-            self._encoders[name] = (LoadedOnce(manifest, self._weights, self._device), found)
+            _, precision = self._in_precision(name)
+            loaded = LoadedOnce(manifest, self._weights, self._device, self._batch_size, precision)
+            self._encoders[name] = (loaded, found)
         return self._encoders[name]
+
+    def _in_precision(self, name: str) -> tuple[str, Precision]:
+        """Return the id and the precision of an encoder; a declared id is one in float32."""
+        from stages.embed.loaded import PRECISIONS
+
+        base, _, last = name.rpartition("@")
+        for precision in PRECISIONS if base and name not in self.encoders else ():
+            if precision == last and precision != "float32":
+                return base, precision
+        return name, "float32"
 
     def _pinned_identity(self, name: str) -> dict[str, Json]:
         pin = self.store.pins().get("encoders", {}).get(name)

@@ -201,7 +201,8 @@ def _from_address(
 def _failed(name: str, failures: Sequence[str]) -> str:
     return (
         f"{name} could not be fetched: {'; '.join(failures)}. Run again to continue where it "
-        "stopped, or get the file by other means and name its folder with --from"
+        "stopped, or get the file by other means and name its folder with --from (of weights: "
+        "--weights)"
     )
 
 

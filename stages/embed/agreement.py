@@ -1,20 +1,23 @@
-"""Whether what open_clip's files state about a model is what its manifest declares."""
+"""Whether what the files of a model state is what its manifest declares."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, TypeAlias
 
 from pipeline.errors import DataError
 from stages.embed.schema import EncoderManifest, Preprocessing, Weights
+
+Stated: TypeAlias = tuple[str, object, object]
+"""Name of a field, what a file says, what the manifest says."""
 
 
 def check_stated(
     manifest: EncoderManifest, model: Mapping[str, Any], preparation: Mapping[str, Any], where: str
 ) -> None:
-    """Raise unless all that is stated beside the weights is what the manifest declares.
+    """Raise unless all that open_clip's configuration states is what the manifest declares.
 
     What is not stated there is taken from the manifest.
     """
@@ -23,7 +26,7 @@ def check_stated(
         message = f"{where}: has no vision_cfg and text_cfg"
         raise DataError(message)
     declared = manifest.preprocessing
-    pairs: list[tuple[str, object, object]] = [
+    pairs: list[Stated] = [
         ("embed_dim", model.get("embed_dim"), manifest.width),
         ("quick_gelu", model.get("quick_gelu"), (manifest.weights or Weights()).quick_gelu),
         ("image_size", _side(vision.get("image_size")), manifest.input_size),
@@ -37,10 +40,15 @@ def check_stated(
         pairs.append(("context_length", text.get("context_length"), manifest.text.context_length))
         if manifest.text.projection is not None:
             pairs.append(("hf_proj_type", text.get("hf_proj_type"), manifest.text.projection))
+    require_agreement(manifest, where, [pair for pair in pairs if pair[1] is not None])
+
+
+def require_agreement(manifest: EncoderManifest, where: str, pairs: Iterable[Stated]) -> None:
+    """Raise `DataError` unless the file `where` states what the manifest does in all `pairs`."""
     faults = [
         f"{name} is {_shown(stated)}, the manifest says {_shown(value)}"
         for name, stated, value in pairs
-        if stated is not None and not _same(stated, value)
+        if not _same(stated, value)
     ]
     if faults:
         message = f"{where}: is not the encoder {manifest.id}: {'; '.join(faults)}"

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from pipeline.errors import DataError, MissingInputError
 from stages.embed.agreement import check_stated
-from stages.embed.hub import Place, cache_folder
+from stages.embed.hub import ARCHIVE_SUFFIX, WEIGHTS_SUFFIXES, Place, downloaded_folder
 from stages.embed.schema import EncoderManifest, Weights
+from stages.embed.wanted import WantedFile, around, require
 
 CONFIG: Final = "open_clip_config.json"
 WEIGHTS: Final = (
@@ -25,7 +26,6 @@ WEIGHTS: Final = (
     "open_clip_pytorch_model.bin",
 )
 """Names of the weights file in open_clip's layout, the preferred first."""
-SUFFIXES: Final = frozenset({".safetensors", ".bin", ".pt", ".pth"})
 VOCABULARIES: Final = (
     ("tokenizer.json",),
     ("vocab.txt",),
@@ -35,6 +35,7 @@ VOCABULARIES: Final = (
     ("spiece.model",),
 )
 """The files, one group of them, that hold a Hugging Face tokenizer; the preferred group first."""
+TOKENIZER_CONFIG: Final = "tokenizer_config.json"
 TEXT_TOWERS: Final = frozenset({"bert", "roberta", "xlm-roberta", "mt5", "m2m_100"})
 """Model types that open_clip takes as text tower: tells their config.json from other ones."""
 _BPE: Final = "bpe_simple_vocab_16e6.txt.gz"
@@ -71,23 +72,57 @@ def find_checkpoint(manifest: EncoderManifest, given: Path | None) -> Checkpoint
         If the configuration beside the weights cannot be read or disagrees with the manifest.
     """
     declared = manifest.weights or Weights()
-    place = _place(manifest, declared, given)
-    missing: list[str] = []
+    if given is None and (place := weights_place(declared, given)) == Place():
+        require(manifest, [wanted_weights(declared, place, given, WEIGHTS)])
+    wanted, model = _look(manifest, given)
+    require(manifest, wanted)
+    found = {one.role: one.present for one in wanted}
+    config = {**(model or {}), "quick_gelu": declared.quick_gelu}
+    text_config = found.get("text configuration", (None,))[0]
+    return Checkpoint(found["weights"][0], config, text_config, found.get("vocabulary", ()))
+
+
+def checkpoint_files(manifest: EncoderManifest, given: Path | None) -> tuple[WantedFile, ...]:
+    """Return the files that `find_checkpoint` looks for, present or missing.
+
+    While the configuration is missing, a text tower that only it names is not among them.
+
+    Raises
+    ------
+    MissingInputError, DataError
+        If `given` cannot hold them, or a configuration cannot be read or disagrees.
+    """
+    return _look(manifest, given)[0]
+
+
+def _look(
+    manifest: EncoderManifest, given: Path | None
+) -> tuple[tuple[WantedFile, ...], Config | None]:
+    """Return the wanted files and the model configuration, none while that is missing."""
+    declared = manifest.weights or Weights()
+    check_given(manifest, given)
     bare = given is not None and given.is_file()
-    weights = given if bare else weights_in(place, declared.file)
-    if weights is None:
-        missing.append(f"{declared.file or ' or '.join(WEIGHTS)} of {place}")
-    base = Place(repository=declared.base)
+    if bare and declared.architecture is None and declared.base is None:
+        message = (
+            f"{given}: the manifest of {manifest.id} names no open_clip architecture, so a bare "
+            f"weights file is not enough; give the folder that also holds {CONFIG}"
+        )
+        raise DataError(message)
+    place = weights_place(declared, given)
+    weights = wanted_weights(declared, place, given, WEIGHTS)
     # A bare file is complete where its architecture is named; others need what lies beside it.
-    beside = None if bare and declared.base is None else place.find(CONFIG)
-    model = _model_config(manifest, declared, beside or base.find(CONFIG))
-    if model is None:
-        missing.append(f"{CONFIG} of {f'{place} or {base}' if declared.base else place}")
-    text_config, tokenizer = _text_files(manifest, model, place, missing)
-    if missing or weights is None or model is None:
-        raise MissingInputError(_advice(manifest, declared, given, missing))
-    model["quick_gelu"] = declared.quick_gelu
-    return Checkpoint(weights, model, text_config, tokenizer)
+    beside = [] if bare and declared.base is None else [*around(place, declared.base)]
+    config = next((path for other in beside if (path := other.find(CONFIG))), None)
+    model = _model_config(manifest, declared, config)
+    wanted = [weights]
+    if config is not None or model is None:
+        present = () if config is None else (config,)
+        wanted.append(
+            WantedFile(
+                "configuration", CONFIG, ((CONFIG,),), (*around(place, declared.base),), present
+            )
+        )
+    return (*wanted, *_text_files(manifest, model, place)), model
 
 
 def architecture_of(model: Config, text_config: Path | None) -> Config:
@@ -114,28 +149,50 @@ def clip_vocabulary() -> Path:
     return open_clip_folder() / _BPE
 
 
-def _place(manifest: EncoderManifest, declared: Weights, given: Path | None) -> Place:
-    if given is None:
-        if declared.repository is None:
-            place = f"published at {declared.url}" if declared.url else "not published"
-            message = f"{manifest.id}: its weights are {place}; give them by --weights DIR"
-            raise MissingInputError(message)
-        return Place(repository=declared.repository, revision=declared.revision)
-    if given.is_dir():
-        return Place(folder=given)
+def check_given(manifest: EncoderManifest, given: Path | None) -> None:
+    """Raise unless `--weights`, if it was given, is a folder or a file of weights."""
+    if given is None or given.is_dir():
+        return
     if not given.is_file():
         message = f"{manifest.id}: --weights {given}: no such file or folder"
         raise MissingInputError(message)
-    if given.suffix not in SUFFIXES:
-        message = f"{given}: weights are a folder or a file of {', '.join(sorted(SUFFIXES))}"
-        raise DataError(message)
-    if declared.architecture is None and declared.base is None:
+    if given.suffix not in WEIGHTS_SUFFIXES:
         message = (
-            f"{given}: the manifest of {manifest.id} names no open_clip architecture, so a bare "
-            f"weights file is not enough; give the folder that also holds {CONFIG}"
+            f"{given}: weights are a folder or a file of {', '.join(sorted(WEIGHTS_SUFFIXES))}; "
+            "unpack an archive first"
         )
         raise DataError(message)
-    return Place(folder=given.parent)
+
+
+def weights_place(declared: Weights, given: Path | None) -> Place:
+    """Return where the weights are looked for: by `--weights`, else as they are published."""
+    if given is not None:
+        return Place(folder=given if given.is_dir() else given.parent)
+    if declared.repository is None:
+        return Place(folder=downloaded_folder(declared.url))
+    return Place(repository=declared.repository, revision=declared.revision)
+
+
+def wanted_weights(
+    declared: Weights, place: Place, given: Path | None, usual: tuple[str, ...]
+) -> WantedFile:
+    """Return the weights file; `usual` are its names where the manifest declares none."""
+    bare = given if given is not None and given.is_file() else None
+    found = bare or weights_in(place, declared.file, usual)
+    names = (declared.file,) if declared.file else usual
+    title = " or ".join(names)
+    if declared.repository is None and declared.url is not None:
+        title = f"{names[0]}, published in {declared.url}"
+        title += " (unpack it)" if declared.url.endswith(ARCHIVE_SUFFIX) else ""
+    return WantedFile(
+        "weights",
+        title,
+        tuple((name,) for name in names),
+        () if place == Place() else (place,),
+        () if found is None else (found,),
+        url=declared.url,
+        sha256=declared.sha256,
+    )
 
 
 def weights_in(
@@ -147,9 +204,10 @@ def weights_in(
     """
     if file is not None:
         names = (file, PurePosixPath(file).name)
-    if (usual := place.find_first(names)) or place.folder is None:
+    usual = place.find_first(names)
+    if usual or place.folder is None or not place.folder.is_dir():
         return usual
-    others = sorted(path for path in place.folder.iterdir() if path.suffix in SUFFIXES)
+    others = sorted(path for path in place.folder.iterdir() if path.suffix in WEIGHTS_SUFFIXES)
     return others[0] if len(others) == 1 else None
 
 
@@ -192,35 +250,41 @@ def _with_declared_text(manifest: EncoderManifest, model: Config) -> Config:
 
 
 def _text_files(
-    manifest: EncoderManifest, model: Config | None, place: Place, missing: list[str]
-) -> tuple[Path | None, tuple[Path, ...]]:
-    """Return the text tower's configuration and vocabulary files, adding to `missing`."""
+    manifest: EncoderManifest, model: Config | None, place: Place
+) -> Iterator[WantedFile]:
+    """Yield the text tower's configuration and vocabulary, as far as they are wanted."""
     text = (model or {}).get("text_cfg", {})
     named = [text.get("hf_model_name"), text.get("hf_tokenizer_name")]
     declared = manifest.text
-    if declared is not None and declared.tokenizer == "hugging-face":
+    reads_files = declared is not None and declared.tokenizer == "hugging-face"
+    if declared is not None and reads_files:
         named.append(declared.repository)
-    places = [place, *(_named(place, name) for name in dict.fromkeys(filter(None, named)))]
-    sources = " or ".join(map(str, places))
-    text_config: Path | None = None
-    tokenizer: tuple[Path, ...] = ()
+    places = list(around(place))
+    for name in dict.fromkeys(filter(None, named)):
+        places += _named(place, name)
+    places = list(dict.fromkeys(places))
     if any(named[:1]) or (model is None and any(named)):
-        text_config = next((path for other in places if (path := _tower_config(other))), None)
-        if text_config is None:
-            missing.append(f"config.json (the text model's) of {sources}")
-    if declared is not None and declared.tokenizer == "hugging-face":
-        tokenizer = next((files for other in places if (files := vocabulary_in(other))), ())
-        if not tokenizer:
-            missing.append(f"tokenizer.json or vocab.txt of {sources}")
-    return text_config, tokenizer
+        found = next((path for other in places if (path := _tower_config(other))), None)
+        title = "config.json (the text model's)"
+        present = () if found is None else (found,)
+        yield WantedFile("text configuration", title, (("config.json",),), tuple(places), present)
+    if reads_files:
+        yield wanted_vocabulary(places, VOCABULARIES)
 
 
-def _named(place: Place, name: str) -> Place:
-    """Return the place that open_clip's configuration names: a folder or a repository."""
+def wanted_vocabulary(places: Sequence[Place], groups: tuple[tuple[str, ...], ...]) -> WantedFile:
+    """Return the files of a Hugging Face tokenizer; `groups` are those it may consist of."""
+    found = next((files for other in places if (files := vocabulary_in(other))), ())
+    title = "tokenizer.json or vocab.txt"
+    return WantedFile("vocabulary", title, groups, tuple(places), found, (TOKENIZER_CONFIG,))
+
+
+def _named(place: Place, name: str) -> tuple[Place, ...]:
+    """Return the places that a configuration names: a folder, or those of a repository."""
     base = place.folder or Path()
     if name.startswith(("/", "./", "../")):
-        return Place(folder=base / name)
-    return Place(repository=name)
+        return (Place(folder=base / name),)
+    return tuple(other for other in around(place, name) if other != place)
 
 
 def _tower_config(place: Place) -> Path | None:
@@ -234,26 +298,9 @@ def vocabulary_in(place: Place) -> tuple[Path, ...]:
     for group in VOCABULARIES:
         found = [path for name in group if (path := place.find(name))]
         if len(found) == len(group):
-            extra = place.find("tokenizer_config.json")
+            extra = place.find(TOKENIZER_CONFIG)
             return (*found, extra) if extra else tuple(found)
     return ()
-
-
-def _advice(
-    manifest: EncoderManifest, declared: Weights, given: Path | None, missing: list[str]
-) -> str:
-    """Return what is missing and where it can be put."""
-    where = f"in {given}" if given is not None else f"in the hub cache {cache_folder()}"
-    lines = [f"{manifest.id}: weights are missing {where}; needed:"]
-    lines += [f"  - {item}" for item in missing]
-    text = manifest.text.repository if manifest.text is not None else None
-    # A repository with several models is not fetched whole.
-    own = " ".join(filter(None, (declared.repository, declared.file)))
-    repositories = [name for name in (own, declared.base, text) if name]
-    if given is None:
-        lines.append("put them all into one folder and give that: --weights DIR")
-    lines += [f"where there is a network: hf download {name}" for name in repositories]
-    return "\n".join(lines)
 
 
 def open_clip_folder() -> Path:

@@ -12,9 +12,18 @@ from numpy.typing import NDArray
 from pipeline.digest import Json
 from pipeline.errors import DataError
 from stages.embed.schema import EncoderManifest
+from stages.embed.wanted import WantedFile
 
-Images: TypeAlias = NDArray[np.uint8]
-"""Images, `(n, height, width, channels)`, 0..255, one channel (gray) or three (RGB)."""
+Image: TypeAlias = NDArray[np.uint8]
+"""An image, `(height, width, channels)`, 0..255, one channel (gray) or three (RGB)."""
+EqualImages: TypeAlias = NDArray[np.uint8]
+"""Images of one size, `(n, height, width, channels)`."""
+Images: TypeAlias = EqualImages | Sequence[Image]
+"""Images that may each have a size of their own: an array of equal ones, or any sequence.
+
+A sequence that reads its images when they are asked for is asked for one after the other, a slice
+at a time, so that memory does not grow with their number; its slices are such sequences too.
+"""
 Embeddings: TypeAlias = NDArray[np.float32]
 """Un-normalised embeddings, `(n, width)`, one row per input in the order given."""
 Digest: TypeAlias = Callable[[Path], str]
@@ -56,12 +65,26 @@ class Encoder(Protocol):
         Raises
         ------
         DataError
-            If `images` is not an array of the stated shape and type.
+            If an image is not of the stated shape and type.
         """
 
 
 class Loader(Protocol):
     """What each module of `stages.embed.loaders` offers."""
+
+    PACKAGES: tuple[str, ...]
+    """Names, as imported, of the packages that the family needs beside NumPy."""
+
+    def files(self, manifest: EncoderManifest, weights: Path | None) -> tuple[WantedFile, ...]:
+        """Return the files of the encoder, present or missing; none where it learned nothing.
+
+        Reads small files only and imports no torch.
+
+        Raises
+        ------
+        MissingInputError, DataError
+            If `weights` cannot hold them, or what lies there disagrees with the manifest.
+        """
 
     def identity(
         self, manifest: EncoderManifest, weights: Path | None, *, digest: Digest = ...
@@ -101,11 +124,28 @@ class Loader(Protocol):
 
 
 def checked_images(images: Images) -> Images:
-    """Return `images`, or raise `DataError` unless it is uint8 `(n, h, w, 1 or 3)`."""
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in {1, 3}:
+    """Return `images`, or raise `DataError` unless all are uint8 `(h, w, 1 or 3)`.
+
+    Those of a sequence that reads them on demand are checked as they come, by `checked_image`.
+    """
+    if isinstance(images, np.ndarray):
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] not in {1, 3}:
+            message = (
+                f"images to embed are uint8 (n, height, width, 1 or 3), "
+                f"not {images.dtype} {images.shape}"
+            )
+            raise DataError(message)
+    elif isinstance(images, (list, tuple)):
+        for image in images:
+            checked_image(image)
+    return images
+
+
+def checked_image(image: Image) -> Image:
+    """Return `image`, or raise `DataError` unless it is uint8 `(h, w, 1 or 3)` and has pixels."""
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in {1, 3} or not image.size:
         message = (
-            f"images to embed are uint8 (n, height, width, 1 or 3), "
-            f"not {images.dtype} {images.shape}"
+            f"an image to embed is uint8 (height, width, 1 or 3), not {image.dtype} {image.shape}"
         )
         raise DataError(message)
-    return images
+    return image

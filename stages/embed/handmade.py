@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.errors import DataError, UsageError
-from stages.embed.encoder import Embeddings, Images, checked_images
+from stages.embed.encoder import (
+    Embeddings,
+    EqualImages,
+    Image,
+    Images,
+    checked_image,
+    checked_images,
+)
 from stages.embed.schema import EncoderManifest
 
 _BLOCK = 64
-"""Images described at a time, which bounds the memory; it changes nothing in the result."""
+_BLOCK_BYTES = 16 << 20
+"""Most images, and about the bytes of them, described at a time; changes nothing in the result."""
 
 
 @dataclass(frozen=True)
@@ -22,18 +30,36 @@ class HandMade:
 
     width: int
     """Number of components of an embedding."""
-    describe: Callable[[Images], Embeddings]
-    """Returns the embeddings of a few images."""
+    describe: Callable[[EqualImages], Embeddings]
+    """Returns the embeddings of a few images of one size."""
     text: None = None
     """It reads no text."""
 
     def encode_images(self, images: Images) -> Embeddings:
         """Return the embedding of each image, float32 `(n, width)`."""
         embeddings = np.empty((len(checked_images(images)), self.width), np.float32)
-        for start in range(0, len(images), _BLOCK):
-            block = slice(start, start + _BLOCK)
-            embeddings[block] = self.describe(images[block])
+        start = 0
+        for block in _blocks(images):
+            embeddings[start : start + len(block)] = self.describe(block)
+            start += len(block)
         return embeddings
+
+
+def _blocks(images: Images) -> Iterator[EqualImages]:
+    """Yield the images in order, neighbours of one size together."""
+    if isinstance(images, np.ndarray):
+        for start in range(0, len(images), _BLOCK):
+            yield images[start : start + _BLOCK]
+        return
+    block: list[Image] = []
+    for image in images:
+        full = len(block) == _BLOCK or sum(one.nbytes for one in block) >= _BLOCK_BYTES
+        if block and (full or checked_image(image).shape != block[0].shape):
+            yield np.stack(block)
+            block = []
+        block.append(checked_image(image))
+    if block:
+        yield np.stack(block)
 
 
 def check_declared(

@@ -1,10 +1,16 @@
-"""Files of Hugging Face repositories that are already on this machine; no network is used."""
+"""Where model files lie on this machine; no network is used."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Final
+
+from pipeline.digest import digest_bytes
+
+WEIGHTS_SUFFIXES: Final = frozenset({".safetensors", ".bin", ".pt", ".pth"})
+ARCHIVE_SUFFIX: Final = ".zip"
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,23 @@ def cache_folder() -> Path:
     from huggingface_hub import constants  # loaded by encoders from the hub
 
     return Path(constants.HF_HUB_CACHE)
+
+
+def is_file_address(url: str | None) -> bool:
+    """Return whether an address is that of weights or an archive, not of a page for people."""
+    return url is not None and PurePosixPath(url).suffix in WEIGHTS_SUFFIXES | {ARCHIVE_SUFFIX}
+
+
+def downloaded_folder(url: str | None) -> Path | None:
+    """Return where the file at `url`, or what an archive there holds, is kept in the hub cache.
+
+    None for the address of a page.
+    """
+    if url is None or not is_file_address(url):
+        return None
+    # Several sources may give their files the same name.
+    mark = digest_bytes(url.encode())[:8]
+    return cache_folder() / f"medshards--{PurePosixPath(url).stem}-{mark}"
 
 
 def _cached(repository: str, name: str, revision: str) -> Path | None:

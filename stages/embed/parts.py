@@ -11,10 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pipeline.errors import DataError, MissingInputError
-from stages.embed.checkpoint import SUFFIXES, Config, read_json, vocabulary_in, weights_in
-from stages.embed.hub import Place, cache_folder
-from stages.embed.schema import EncoderManifest, TextTower, Weights
+from pipeline.errors import DataError
+from stages.embed.checkpoint import (
+    VOCABULARIES,
+    Config,
+    check_given,
+    read_json,
+    wanted_vocabulary,
+    wanted_weights,
+    weights_place,
+)
+from stages.embed.hub import Place
+from stages.embed.schema import EncoderManifest, Weights
+from stages.embed.wanted import Role, WantedFile, around, require
 
 WEIGHTS: Final = ("pytorch_model.bin", "model.safetensors")
 """Names of the weights file, the preferred first."""
@@ -53,6 +62,26 @@ def find_parts(manifest: EncoderManifest, given: Path | None) -> Parts:
     DataError
         If a configuration cannot be read or disagrees with the manifest.
     """
+    wanted = part_files(manifest, given)
+    require(manifest, wanted)
+    found = {one.role: one.present for one in wanted}
+    towers = found.get("configuration", ())
+    vision = read_json(towers[0]) if towers else {}
+    bert = read_json(found["text configuration"][0])
+    _check(manifest, vision, bert)
+    architecture = (manifest.weights or Weights()).architecture or ""
+    return Parts(found["weights"][0], architecture, vision, bert, found["vocabulary"])
+
+
+def part_files(manifest: EncoderManifest, given: Path | None) -> tuple[WantedFile, ...]:
+    """Return the files that `find_parts` looks for, present or missing.
+
+    Raises
+    ------
+    MissingInputError, DataError
+        If `given` cannot hold them, a configuration cannot be read, or the manifest is none of
+        this family's.
+    """
     declared, text = manifest.weights or Weights(), manifest.text
     if declared.architecture not in ARCHITECTURES or text is None:
         message = (
@@ -61,20 +90,15 @@ def find_parts(manifest: EncoderManifest, given: Path | None) -> Parts:
             f"{manifest.kind} and {declared.architecture}"
         )
         raise DataError(message)
-    place, weights = _weights(manifest, declared, given)
-    missing = [] if weights else [_published(declared, place)]
-    vision: Config | None = {}
+    check_given(manifest, given)
+    place = weights_place(declared, given)
+    wanted = [wanted_weights(declared, place, given, WEIGHTS)]
     if declared.architecture == "swin":
-        vision = _configuration(place, declared.base, "swin", missing)
-    bert = _configuration(place, text.repository, "bert", missing)
-    around = _around(place, text.repository)
-    tokenizer = next((files for other in around if (files := vocabulary_in(other))), ())
-    if not tokenizer:
-        missing.append(f"vocab.txt or tokenizer.json {_where(around)}")
-    if missing or weights is None or vision is None or bert is None:
-        raise MissingInputError(_advice(manifest, declared, text, missing))
-    _check(manifest, text, vision, bert)
-    return Parts(weights, declared.architecture, vision, bert, tokenizer)
+        wanted.append(_configuration("configuration", "swin", around(place, declared.base)))
+    beside = around(place, text.repository)
+    wanted.append(_configuration("text configuration", "bert", beside))
+    wanted.append(wanted_vocabulary(beside, VOCABULARIES[:2]))
+    return tuple(wanted)
 
 
 def computed_by(configuration: Config) -> Config:
@@ -82,98 +106,26 @@ def computed_by(configuration: Config) -> Config:
     return {key: value for key, value in configuration.items() if key not in _UNUSED}
 
 
-def _weights(
-    manifest: EncoderManifest, declared: Weights, given: Path | None
-) -> tuple[Place, Path | None]:
-    """Return where files are looked for first, and the weights file if it is there."""
-    if given is None:
-        place = Place(repository=declared.repository, revision=declared.revision)
-    elif given.is_dir():
-        place = Place(folder=given)
-    elif not given.is_file():
-        message = f"{manifest.id}: --weights {given}: no such file or folder"
-        raise MissingInputError(message)
-    elif given.suffix not in SUFFIXES:
-        message = (
-            f"{given}: weights are a folder or a file of {', '.join(sorted(SUFFIXES))}; "
-            "unpack an archive first"
-        )
-        raise DataError(message)
-    else:
-        return Place(folder=given.parent), given
-    return place, weights_in(place, declared.file, WEIGHTS)
+def _configuration(role: Role, kind: str, places: tuple[Place, ...]) -> WantedFile:
+    """Return the `config.json` of a model of type `kind`."""
+    paths = (path for other in places if (path := other.find("config.json")))
+    present = next(((path,) for path in paths if read_json(path).get("model_type") == kind), ())
+    title = f'config.json with "model_type": "{kind}"'
+    return WantedFile(role, title, (("config.json",),), places, present)
 
 
-def _published(declared: Weights, place: Place) -> str:
-    """Return the missing weights file and where it comes from."""
-    name = declared.file or WEIGHTS[0]
-    if declared.url is not None:
-        name = f"{name}, published in {declared.url} (unpack it)"
-    return name if place == Place() else f"{name} of {place}"
-
-
-def _around(place: Place, repository: str | None) -> list[Place]:
-    """Return where files of `repository` may lie, the nearest first."""
-    places = [place]
-    if repository is not None:
-        if place.folder is not None:
-            places.append(Place(folder=place.folder / repository.rpartition("/")[2]))
-        places.append(Place(repository=repository))
-    return [other for other in places if other != Place()]
-
-
-def _where(places: list[Place]) -> str:
-    return "of " + " or ".join(map(str, places)) if places else "in the weights folder"
-
-
-def _configuration(
-    place: Place, repository: str | None, kind: str, missing: list[str]
-) -> Config | None:
-    """Return the `config.json` of a model of type `kind`, adding to `missing` where none is."""
-    around = _around(place, repository)
-    for other in around:
-        path = other.find("config.json")
-        if path is not None and (read := read_json(path)).get("model_type") == kind:
-            return read
-    missing.append(f'config.json with "model_type": "{kind}" {_where(around)}')
-    return None
-
-
-def _check(manifest: EncoderManifest, text: TextTower, vision: Config, bert: Config) -> None:
+def _check(manifest: EncoderManifest, vision: Config, bert: Config) -> None:
     """Raise unless the configurations are those of the declared encoder."""
     faults = []
+    context_length = manifest.text.context_length if manifest.text else 0
     if (side := vision.get("image_size", manifest.input_size)) != manifest.input_size:
         faults.append(f"image_size is {side}, the manifest says {manifest.input_size}")
-    if (most := bert.get("max_position_embeddings", 512)) < text.context_length:
+    if (most := bert.get("max_position_embeddings", 512)) < context_length:
         faults.append(
-            f"max_position_embeddings is {most}, the manifest says a context of "
-            f"{text.context_length}"
+            f"max_position_embeddings is {most}, the manifest says a context of {context_length}"
         )
     if (layers := bert.get("num_hidden_layers", 12)) < 2:
         faults.append(f"num_hidden_layers is {layers}, but two are averaged with the last")
     if faults:
         message = f"config.json: is not of the encoder {manifest.id}: {'; '.join(faults)}"
         raise DataError(message)
-
-
-def _advice(
-    manifest: EncoderManifest, declared: Weights, text: TextTower, missing: list[str]
-) -> str:
-    """Return what is missing and where it can be put."""
-    lines = [f"{manifest.id}: files are missing; needed:"]
-    lines += [f"  - {item}" for item in missing]
-    lines.append(
-        "each in the folder given by --weights DIR, in a folder there that is named as its "
-        f"repository, or in the hub cache {cache_folder()}"
-    )
-    wanted = {
-        declared.repository: declared.file or WEIGHTS[0],
-        declared.base: "config.json",
-        text.repository: "config.json vocab.txt",
-    }
-    lines += [
-        f"where there is a network: hf download {repository} {files}"
-        for repository, files in wanted.items()
-        if repository
-    ]
-    return "\n".join(lines)

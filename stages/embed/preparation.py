@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from stages.embed.encoder import Images, checked_images
+from stages.embed.ahead import cores, preparing
+from stages.embed.encoder import Images, checked_image, checked_images
 from stages.embed.schema import EncoderManifest, Preprocessing
 
 if TYPE_CHECKING:
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
 
 Prepare: TypeAlias = Callable[[Any], "torch.Tensor"]
 """Function from one Pillow image to the model's input, float32 `(3, size, size)`."""
+_EACH = 4
+"""Images for which a further thread is worth it."""
 
 
 def declared_preprocessing(manifest: EncoderManifest) -> Preprocessing:
@@ -27,9 +32,16 @@ def declared_preprocessing(manifest: EncoderManifest) -> Preprocessing:
     return manifest.preprocessing
 
 
-def preparation(size: int, declared: Preprocessing) -> Prepare:
-    """Return the preparation of one Pillow image for an input of `size` pixels."""
-    once = _once(size, declared)
+def preparation(
+    size: int, declared: Preprocessing, *, centre: Literal["rounded", "floored"] = "rounded"
+) -> Prepare:
+    """Return the preparation of one Pillow image for an input of `size` pixels.
+
+    `centre` says where the kept centre starts if what is cut off is an odd number of pixels:
+    at the nearest even row or column, as in torchvision, or at the one before, as in transformers.
+    """
+    plain = declared.crop == 1 and centre == "rounded"
+    once = _once(size, declared) if plain else _cropped(size, declared, centre)
     if declared.normalised == 1:
         return once
     from torchvision.transforms import Normalize  # only once there is a model
@@ -56,18 +68,55 @@ def _once(size: int, declared: Preprocessing) -> Prepare:
     return prepare
 
 
+def _cropped(size: int, declared: Preprocessing, centre: str) -> Prepare:
+    """Return the preparation that keeps a part of the resized image."""
+    from torchvision.transforms import functional  # only once there is a model
+
+    if declared.resize_mode not in {"shortest", "squash"}:
+        message = f"resize_mode {declared.resize_mode} leaves nothing to crop"
+        raise DataError(message)
+    side = math.floor(size / declared.crop)
+    shape = [side] if declared.resize_mode == "shortest" else [side, side]
+    filters = functional.InterpolationMode
+    filter_ = {"bicubic": filters.BICUBIC, "bilinear": filters.BILINEAR}[declared.interpolation]
+
+    def prepare(picture: Image.Image) -> torch.Tensor:
+        resized = functional.resize(picture.convert("RGB"), shape, filter_)
+        if centre == "rounded":
+            kept = functional.center_crop(resized, [size, size])
+        else:
+            width, height = resized.size
+            kept = functional.crop(resized, (height - size) // 2, (width - size) // 2, size, size)
+        return functional.normalize(functional.to_tensor(kept), declared.mean, declared.std)
+
+    return prepare
+
+
 def prepared(images: Images, prepare: Prepare) -> torch.Tensor:
     """Return the model's input for `images`, float32 `(n, 3, size, size)`, one by one.
 
     Each image takes the path through Pillow that the model was trained with; gray images are
-    replicated to three channels.
+    replicated to three channels. Several threads each take a part of them, image by image.
     """
     import torch  # only once there is a model
-    from PIL import Image  # as above
 
-    pictures = checked_images(images)
-    gray = images.shape[3] == 1
-    return torch.stack([prepare(Image.fromarray(p[..., 0] if gray else p)) for p in pictures])
+    def made(part: slice) -> list[torch.Tensor]:
+        return [prepare(_picture(image)) for image in checked_images(images[part])]
+
+    threads = min(cores(), -(-len(images) // _EACH))
+    if threads < 2:
+        return torch.stack(made(slice(None)))
+    step = -(-len(images) // threads)
+    parts = [slice(start, start + step) for start in range(0, len(images), step)]
+    done = preparing().map(made, parts)
+    return torch.stack([tensor for tensors in done for tensor in tensors])
+
+
+def _picture(image: NDArray[np.uint8]) -> Image.Image:
+    """Return `image` as Pillow's own."""
+    from PIL import Image  # only once there is a model
+
+    return Image.fromarray(image[..., 0] if checked_image(image).shape[2] == 1 else image)
 
 
 def _padded_gray(size: int, declared: Preprocessing) -> Prepare:

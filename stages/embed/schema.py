@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -19,11 +21,21 @@ from pipeline.manifest import Declared
 Text = Annotated[str, Field(min_length=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9@_-]*$")]
 Repository = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Unit = Annotated[float, Field(ge=0, le=1)]
 
-Family: TypeAlias = Literal["texture", "pixels", "open_clip", "medclip", "robustmedclip"]
+Family: TypeAlias = Literal[
+    "texture", "pixels", "open_clip", "medclip", "robustmedclip", "hugging_face_clip", "timm"
+]
 HAND_MADE: frozenset[Family] = frozenset({"texture", "pixels"})
 """Families that compute a fixed formula: no weights, nothing learned, no text."""
+_READ_OF_WEIGHTS: Mapping[Family, frozenset[str]] = MappingProxyType(
+    {
+        "hugging_face_clip": frozenset({"repository", "revision", "file", "sha256"}),
+        "timm": frozenset({"repository", "revision", "file", "sha256", "architecture"}),
+    }
+)
+"""What of `Weights` the families read whose `config.json` states the rest."""
 
 
 class Licence(Declared):
@@ -55,6 +67,9 @@ class Preprocessing(Declared):
     """Divided by, per channel, after the mean was subtracted."""
     fill: Annotated[int, Field(ge=0, le=255)] = 0
     """Grey level of the padding of `longest` and `pad-gray`."""
+    crop: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Part of each side that is kept, the centre: images are first resized to the input size
+    divided by it, rounded down (timm's `crop_pct`); only with `shortest` and `squash`."""
     normalised: Literal[1, 2] = 1
     """How often `mean` and `std` are taken out.
 
@@ -62,12 +77,22 @@ class Preprocessing(Declared):
     labelled as such repeats, so that its numbers can be compared.
     """
 
+    @field_validator("crop")
+    @classmethod
+    def _crops_a_filled_square(cls, crop: float, info: ValidationInfo) -> float:
+        if crop < 1 and info.data.get("resize_mode") in {"longest", "pad-gray"}:
+            message = "crops what resize_mode shortest or squash gives; remove it"
+            raise ValueError(message)
+        return crop
+
     @model_serializer(mode="wrap")
-    def _said_where_twice(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out that something is done once, so that no other encoder's key speaks of it."""
+    def _said_where_unusual(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what is done once or to the whole, so that no other key speaks of it."""
         said: dict[str, Any] = serialize(self)
-        if self.normalised == 1:
-            said.pop("normalised", None)
+        usual = {"normalised": 1, "crop": 1}
+        for name, value in usual.items():
+            if getattr(self, name) == value:
+                said.pop(name, None)
         return said
 
 
@@ -81,7 +106,8 @@ class Weights(Declared):
     architecture: Text | None = None
     """open_clip's name of the architecture; without it the weights folder must describe it.
 
-    In MedCLIP and what was tuned from it, the image tower: `swin` or `resnet50`.
+    In MedCLIP and what was tuned from it, the image tower: `swin` or `resnet50`; in timm, its name
+    of the architecture.
     """
     tag: Text | None = None
     """open_clip's name of the published weights of that architecture."""
@@ -92,7 +118,9 @@ class Weights(Declared):
     base: Repository | None = None
     """Repository of the model they were tuned from, whose configuration describes them."""
     url: Text | None = None
-    """Where the weights are published outside the Hub."""
+    """Where the weights are published outside the Hub: the file, a zip that holds it, or a page."""
+    sha256: Sha256 | None = None
+    """Hexadecimal SHA-256 of the weights file itself, also where that is published in a zip."""
     lora_rank: PositiveInt | None = None
     """Rank of the low-rank adapters among the weights."""
 
@@ -163,7 +191,7 @@ class EncoderManifest(Declared):
     @field_validator("kind")
     @classmethod
     def _hand_made_see_only(cls, kind: str, info: ValidationInfo) -> str:
-        if kind != "vision-only" and info.data.get("family") in HAND_MADE:
+        if kind != "vision-only" and info.data.get("family") in {*HAND_MADE, "timm"}:
             message = f"a {info.data['family']} encoder embeds no text; write vision-only"
             raise ValueError(message)
         return kind
@@ -180,6 +208,22 @@ class EncoderManifest(Declared):
             raise ValueError(message)
         return value
 
+    @field_validator("weights")
+    @classmethod
+    def _weights_as_read(cls, weights: Weights | None, info: ValidationInfo) -> Weights | None:
+        family = info.data.get("family")
+        read = _READ_OF_WEIGHTS.get(family) if family is not None else None
+        if weights is None or read is None:
+            return weights
+        said = {name for name in weights.model_fields_set if getattr(weights, name)}
+        if unread := sorted(said - read):
+            message = f"a {family} encoder reads no {', '.join(unread)}; remove it"
+            raise ValueError(message)
+        if family == "timm" and weights.architecture is None:
+            message = "a timm encoder declares timm's name of its architecture"
+            raise ValueError(message)
+        return weights
+
     @field_validator("text")
     @classmethod
     def _text_where_read(cls, text: TextTower | None, info: ValidationInfo) -> TextTower | None:
@@ -189,5 +233,9 @@ class EncoderManifest(Declared):
             raise ValueError(message)
         if kind == "vision-language" and text is None:
             message = "a vision-language encoder declares its tokenizer and context length"
+            raise ValueError(message)
+        own = text is None or (text.tokenizer == "hugging-face" and text.projection is None)
+        if info.data.get("family") == "hugging_face_clip" and not own:
+            message = "a hugging_face_clip encoder has tokenizer files and its own projection"
             raise ValueError(message)
         return text

@@ -2,54 +2,31 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.artifact import Artifact
 from pipeline.digest import Json
-from pipeline.errors import DataError, UsageError
 from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
 from pipeline.unit import Node, Unit, UnitWriter
-from stages.embed.schema import HAND_MADE, EncoderManifest
-
-if TYPE_CHECKING:
-    from stages.embed.encoder import Encoder
+from stages.embed.loaded import (
+    LoadedOnce,
+    bytes_per_row,
+    encoder_attributes,
+    encoder_parameters,
+    require_usable,
+)
+from stages.embed.prompt_rows import PROMPT_EMBEDDINGS
+from stages.embed.stored import present_rows, sample_rows, stored_images, within
 
 EMBEDDINGS = "embeddings"
-PROMPT_EMBEDDINGS = "prompt-embeddings"
 VERSION = 1
-BATCH = 64
-"""Images encoded at once: bounds the memory beside the two shards."""
-TOLERANCE = {"float32": 1e-4, "float16": 1e-2}
-"""Largest difference between two builds of an embedding, by dtype: devices round differently."""
-
-
-class LoadedOnce:
-    """An encoder that is loaded when the first unit needs it, and once."""
-
-    def __init__(self, manifest: EncoderManifest, weights: Path | None, device: str) -> None:
-        self.manifest = manifest
-        self._weights = weights
-        self._device = device
-        self._lock = threading.Lock()
-        self._encoder: Encoder | None = None
-
-    def get(self) -> Encoder:
-        """Return the encoder."""
-        from stages.embed.loaders import loader  # a family may load torch
-
-        with self._lock:
-            if self._encoder is None:
-                family = loader(self.manifest.family)
-                self._encoder = family.load(self.manifest, self._weights, device=self._device)
-            return self._encoder
+AT_ONCE = 4096
+"""Most images that an encoder is given at once, to be read when it needs them: bounds the memory of
+their embeddings beside the shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,22 +49,29 @@ class EmbedImages:
         self._encoder = encoder
 
     @property
-    def parallel(self) -> bool:
-        """Whether several units may run at once: a learned model uses all cores by itself."""
-        return self._encoder.manifest.family in HAND_MADE
+    def parallel(self) -> bool | int:
+        """How many units may run at once."""
+        return self._encoder.at_once
 
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
-        """Write one un-normalised embedding per image, in index order."""
-        images = inputs["images"].array("images")
-        index = inputs["images"].index(["id"], unit.start, unit.stop)
+        """Write one un-normalised embedding per image, in index order.
+
+        A row without an image, which only images of mixed size may have, is NaN and says why.
+        """
+        clean = inputs["images"]
+        index = sample_rows(clean, unit.start, unit.stop)
+        present = present_rows(index)
+        images = stored_images(clean, within(unit.start, present))
         encoder = self._encoder.get()
         manifest = self._encoder.manifest
         embeddings = writer.array("embeddings", manifest.dtype, (manifest.width,))
-        for start in range(unit.start, unit.stop, BATCH):
-            stop = min(unit.stop, start + BATCH)
-            encoded = encoder.encode_images(images.rows(start, stop))
-            embeddings[start - unit.start : stop - unit.start] = encoded
-        require_usable(embeddings, index["id"].to_pylist())
+        embeddings[:] = np.nan
+        rows = np.flatnonzero(present)
+        with self._encoder.computing():
+            for start in range(0, len(images), AT_ONCE):
+                part = slice(start, start + AT_ONCE)
+                embeddings[rows[part]] = encoder.encode_images(images[part])
+        require_usable(embeddings, index["id"].to_pylist(), present)
         writer.table(index)
 
 
@@ -107,15 +91,12 @@ class EmbedPrompts:
         from pipeline.tables import column
 
         del inputs
-        encoder = self._encoder.get().text
-        manifest = self._encoder.manifest
-        if encoder is None:
-            message = f"{manifest.id} embeds no text"
-            raise DataError(message)
+        encoder, manifest = self._encoder.text(), self._encoder.manifest
         prompts = self._prompts[unit.start : unit.stop]
         texts = [prompt.text for prompt in prompts]
         embeddings = writer.array("embeddings", manifest.dtype, (manifest.width,))
-        embeddings[:] = encoder.encode_texts(texts)
+        with self._encoder.computing():
+            embeddings[:] = encoder.encode_texts(texts)
         require_usable(embeddings, texts)
         schema = pa.schema(
             [
@@ -142,36 +123,16 @@ class EmbedPrompts:
         writer.attributes["logit_scale"] = encoder.logit_scale
 
 
-def encoder_parameters(manifest: EncoderManifest, identity: Mapping[str, Json]) -> dict[str, Json]:
-    """Return what determines the output of an encoder: its name, its files, how it is stored."""
-    return {
-        "encoder": manifest.id,
-        "family": manifest.family,
-        "dtype": manifest.dtype,
-        "width": manifest.width,
-        "identity": dict(identity),
-    }
-
-
 def image_node(encoder: LoadedOnce, identity: Mapping[str, Json], images: Node) -> Node:
-    """Return the embeddings of an image artifact, named ``<encoder>/<name of the images>``.
-
-    Raises
-    ------
-    UsageError
-        If the images keep their native size.
-    """
-    if images.attributes.get("task") == "segmentation":
-        message = f"{images.recipe.name} has masks and images of mixed size: it is not embedded yet"
-        raise UsageError(message)
+    """Return the embeddings of an image artifact, named ``<encoder>/<name of the images>``."""
     manifest = encoder.manifest
-    row_bytes = manifest.width * np.dtype(manifest.dtype).itemsize
+    row_bytes = bytes_per_row(manifest)
     return Node(
         Recipe(
             EMBEDDINGS,
             f"{manifest.id}/{images.recipe.name}",
             VERSION,
-            encoder_parameters(manifest, identity),
+            encoder_parameters(encoder, identity),
             {"images": images.recipe},
         ),
         EmbedImages(encoder),
@@ -179,8 +140,8 @@ def image_node(encoder: LoadedOnce, identity: Mapping[str, Json], images: Node) 
         row_bytes=row_bytes,
         slots=images.slots,
         inputs={"images": images},
-        attributes=_attributes(manifest),
-        tolerance=TOLERANCE[manifest.dtype],
+        attributes=encoder_attributes(manifest),
+        tolerance=encoder.tolerance,
     )
 
 
@@ -193,7 +154,7 @@ def prompt_node(
 ) -> Node:
     """Return the class prompt embeddings ``<encoder>/<dataset>/<prompt set>``."""
     manifest = encoder.manifest
-    parameters = encoder_parameters(manifest, identity)
+    parameters = encoder_parameters(encoder, identity)
     parameters["prompts"] = [
         [
             prompt.template,
@@ -204,36 +165,13 @@ def prompt_node(
         ]
         for prompt in prompts
     ]
-    row_bytes = manifest.width * np.dtype(manifest.dtype).itemsize
+    row_bytes = bytes_per_row(manifest)
     return Node(
         Recipe(PROMPT_EMBEDDINGS, f"{manifest.id}/{dataset}/{prompt_set}", VERSION, parameters),
         EmbedPrompts(encoder, prompts),
         rows=len(prompts),
         row_bytes=row_bytes,
         slots=rows_per_shard(row_bytes, len(prompts)),
-        attributes=_attributes(manifest),
-        tolerance=TOLERANCE[manifest.dtype],
+        attributes=encoder_attributes(manifest),
+        tolerance=encoder.tolerance,
     )
-
-
-def require_usable(embeddings: NDArray[np.floating[Any]], names: Sequence[str]) -> None:
-    """Refuse rows with NaN, Inf or zero norm, naming the first.
-
-    Raises
-    ------
-    DataError
-        If there is such a row.
-    """
-    unusable = ~np.isfinite(embeddings).all(axis=1) | ~embeddings.any(axis=1)
-    if unusable.any():
-        first = names[int(np.argmax(unusable))]
-        message = f"{int(unusable.sum())} embeddings are NaN, infinite or zero, first: {first!r}"
-        raise DataError(message)
-
-
-def _attributes(manifest: EncoderManifest) -> dict[str, Any]:
-    return {
-        "encoder_title": manifest.title,
-        "encoder_kind": manifest.kind,
-        "pretraining_data": list(manifest.pretraining_data),
-    }

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError
 from pipeline.stream import Stream
-from stages.embed.encoder import Embeddings, Encoder, Images, TextEncoder
+from stages.embed.encoder import Embeddings, Encoder, EqualImages, TextEncoder
 
 TEXTS = (
     "",
@@ -31,13 +31,15 @@ TEXTS = (
 """Texts of several lengths, the first empty and the last longer than most models read."""
 
 
-def generated_images(count: int, height: int, width: int, channels: int, name: str = "") -> Images:
+def generated_images(
+    count: int, height: int, width: int, channels: int, name: str = ""
+) -> EqualImages:
     """Return images of ramps and texture, each different, `(count, height, width, channels)`."""
     n, y, x, c = np.ogrid[:count, :height, :width, :channels]
     ramp = (x * 90) // width + (y * (30 + 7 * n)) // height + 20 * c
     words = Stream.of("generated images", name).words(count * height * width * channels)
     texture = (words >> np.uint64(58)).astype(np.int64).reshape(count, height, width, channels)
-    images: Images = np.clip(ramp + texture, 0, 255).astype(np.uint8)
+    images: EqualImages = np.clip(ramp + texture, 0, 255).astype(np.uint8)
     return images
 
 
@@ -55,7 +57,7 @@ class EncoderContract:
         """Return the encoder under test."""
         raise NotImplementedError
 
-    def images(self, count: int = 5, channels: int = 3) -> Images:
+    def images(self, count: int = 5, channels: int = 3) -> EqualImages:
         """Return test images."""
         return generated_images(count, self.size, self.size, channels)
 
@@ -107,6 +109,32 @@ class EncoderContract:
         """Images of any size and shape embed to the same width."""
         images = generated_images(2, *shape, 3)
         self._assert_usable(encoder.encode_images(images), 2, encoder.width)
+
+    def test_images_of_mixed_size(self, encoder: Encoder) -> None:
+        """A list of images, each of its own size, embeds as each of them does alone."""
+        shapes = [(33, 57, 3), (33, 57, 3), (80, 41, 3), (33, 57, 1), (self.size, self.size, 3)]
+        images = [generated_images(1, *shape, str(n))[0] for n, shape in enumerate(shapes)]
+        alone = np.concatenate([encoder.encode_images(image[None]) for image in images])
+        together = encoder.encode_images(images)
+        self._assert_usable(together, len(shapes), encoder.width)
+        np.testing.assert_allclose(together, alone, rtol=0, atol=self.tolerance)
+        assert encoder.encode_images(()).shape == (0, encoder.width)
+
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            np.zeros((40, 40, 3), np.float32),
+            np.zeros((40, 40), np.uint8),
+            np.zeros(3, np.uint8),
+            np.zeros((40, 40, 4), np.uint8),
+            np.zeros((0, 0, 0), np.uint8),
+        ],
+        ids=["dtype", "no channels", "dimensions", "channels", "no pixels"],
+    )
+    def test_wrong_images(self, encoder: Encoder, wrong: NDArray[np.generic]) -> None:
+        """An image of another type or shape among others is refused with both stated."""
+        with pytest.raises(DataError, match=r"uint8 \(height, width, 1 or 3\), not "):
+            encoder.encode_images([self.images(1)[0], wrong])  # type: ignore[list-item]
 
     def test_read_only_images(self, encoder: Encoder) -> None:
         """Images mapped read-only from a store are accepted and left as they are."""

@@ -17,6 +17,8 @@ LOADERS: Mapping[Family, str] = MappingProxyType(
         "open_clip": "stages.embed.loaders.open_clip",
         "medclip": "stages.embed.loaders.medclip",
         "robustmedclip": "stages.embed.loaders.robustmedclip",
+        "hugging_face_clip": "stages.embed.loaders.hugging_face_clip",
+        "timm": "stages.embed.loaders.timm",
     }
 )
 """Module of each family, by name, so that listing encoders loads none of them."""

@@ -20,10 +20,11 @@ from pipeline.digest import Json, digest_file
 from pipeline.errors import DataError
 from stages.embed.batches import FixedBatches, choose_device
 from stages.embed.encoder import Digest, Embeddings, Encoder, Images, checked_images
-from stages.embed.parts import Parts, computed_by, find_parts
+from stages.embed.parts import Parts, computed_by, find_parts, part_files
 from stages.embed.preparation import declared_preprocessing, preparation, prepared
 from stages.embed.schema import EncoderManifest, TextTower
 from stages.embed.state import Adapt, State, fit
+from stages.embed.wanted import WantedFile
 
 if TYPE_CHECKING:
     import torch
@@ -53,6 +54,12 @@ _SWIN_NAMES: Final = (
     (".output.dense.", ".mlp.fc2."),
 )
 """Names of a Swin's tensors in the published files and in transformers 5, applied in this order."""
+PACKAGES: Final = ("torch", "torchvision", "transformers")
+
+
+def files(manifest: EncoderManifest, weights: Path | None) -> tuple[WantedFile, ...]:
+    """Return weights, the towers' configurations and the vocabulary."""
+    return part_files(manifest, weights)
 
 
 def identity(

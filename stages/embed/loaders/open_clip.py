@@ -19,6 +19,7 @@ from stages.embed.batches import FixedBatches, choose_device
 from stages.embed.checkpoint import (
     Checkpoint,
     architecture_of,
+    checkpoint_files,
     clip_vocabulary,
     find_checkpoint,
 )
@@ -26,6 +27,7 @@ from stages.embed.encoder import Digest, Embeddings, Encoder, Images, checked_im
 from stages.embed.preparation import declared_preprocessing, preparation, prepared
 from stages.embed.schema import EncoderManifest
 from stages.embed.state import Adapt, State, fit
+from stages.embed.wanted import WantedFile
 
 if TYPE_CHECKING:
     import torch
@@ -36,6 +38,12 @@ _TEXT_TOWER: Final = "text_encoder."
 """What forks of open_clip that always have a Hugging Face text tower call `text.`."""
 _TEXTS: Final = 8
 """Most texts in a batch: there are few of them, and padding costs as much as texts."""
+PACKAGES: Final = ("open_clip", "torch", "safetensors", "timm", "transformers")
+
+
+def files(manifest: EncoderManifest, weights: Path | None) -> tuple[WantedFile, ...]:
+    """Return weights, configuration, and the text tower's configuration and vocabulary."""
+    return checkpoint_files(manifest, weights)
 
 
 def identity(

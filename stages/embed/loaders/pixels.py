@@ -12,14 +12,21 @@ from typing import Final
 import numpy as np
 
 from pipeline.digest import Json, digest_file
-from stages.embed.encoder import Digest, Embeddings, Encoder, Images
+from stages.embed.encoder import Digest, Embeddings, Encoder, EqualImages
 from stages.embed.handmade import HandMade, check_declared
 from stages.embed.schema import EncoderManifest
+from stages.embed.wanted import WantedFile
 
 SIZE: Final = 16
 WIDTH: Final = SIZE * SIZE + 1
 ALGORITHM: Final = 1
 """Raised by hand when embeddings change."""
+PACKAGES: Final = ("cv2",)
+
+
+def files(manifest: EncoderManifest, weights: Path | None) -> tuple[WantedFile, ...]:
+    """Return none: a formula has no files."""
+    return ()
 
 
 def identity(
@@ -47,7 +54,7 @@ def load(
     return HandMade(WIDTH, _describe)
 
 
-def _describe(images: Images) -> Embeddings:
+def _describe(images: EqualImages) -> Embeddings:
     """Return 256 area-averaged intensities in 0..1, row by row, and a constant 1.
 
     The constant gives an all-black image, which is a legitimate image, a non-zero norm.

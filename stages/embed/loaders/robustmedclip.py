@@ -18,11 +18,20 @@ from stages.embed.encoder import Digest, Encoder
 from stages.embed.loaders import medclip, open_clip
 from stages.embed.parts import find_parts
 from stages.embed.schema import EncoderManifest, Weights
+from stages.embed.wanted import WantedFile
 
 LOADER: Final = 1
 """Raised by hand when the embeddings of equal weights change."""
 _STRIDE: Final = 32
 """A ResNet-50 halves its input five times."""
+PACKAGES: Final = tuple(dict.fromkeys(open_clip.PACKAGES + medclip.PACKAGES))
+
+
+def files(manifest: EncoderManifest, weights: Path | None) -> tuple[WantedFile, ...]:
+    """Return the files of the tuned model's family."""
+    if _is_resnet(manifest):
+        return medclip.files(manifest, weights)
+    return open_clip.files(manifest, weights)
 
 
 def identity(

@@ -32,9 +32,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.digest import Json, digest_file
-from stages.embed.encoder import Digest, Embeddings, Encoder, Images
+from stages.embed.encoder import Digest, Embeddings, Encoder, EqualImages, Image
 from stages.embed.handmade import HandMade, check_declared
 from stages.embed.schema import EncoderManifest
+from stages.embed.wanted import WantedFile
 
 SIZE: Final = 64
 ALGORITHM: Final = 1
@@ -50,6 +51,12 @@ _FLAT: Final = 1.0
 """Added to a block's squared norm (grey levels squared), so that flat blocks stay near zero."""
 
 WIDTH: Final = (_CELLS - 1) ** 2 * 4 * _ORIENTATIONS + 4 * _PATTERNS + 3 * _BINS + 2 * 3 * _CELLS**2
+PACKAGES: Final = ("cv2", "skimage")
+
+
+def files(manifest: EncoderManifest, weights: Path | None) -> tuple[WantedFile, ...]:
+    """Return none: a formula has no files."""
+    return ()
 
 
 def identity(
@@ -77,7 +84,7 @@ def load(
     return HandMade(WIDTH, _describe)
 
 
-def _describe(images: Images) -> Embeddings:
+def _describe(images: EqualImages) -> Embeddings:
     """Return the four blocks of each image side by side."""
     colour = np.stack([_resized(image) for image in images])
     gray = _gray(colour)
@@ -85,7 +92,7 @@ def _describe(images: Images) -> Embeddings:
     return np.concatenate(blocks, axis=1).astype(np.float32)
 
 
-def _resized(image: Images) -> Images:
+def _resized(image: Image) -> Image:
     """Return one image as 64x64 RGB: averaged over areas when larger, interpolated when smaller."""
     import cv2  # loaded by the encoders that need it
 
@@ -99,13 +106,13 @@ def _resized(image: Images) -> Images:
     return np.broadcast_to(image, (SIZE, SIZE, 3))
 
 
-def _gray(colour: Images) -> Images:
+def _gray(colour: EqualImages) -> EqualImages:
     """Return the luma of RGB images, by BT.601 weights in 1/256."""
     weighted = colour.astype(np.uint16) * np.array([77, 150, 29], np.uint16)
     return ((weighted[..., 0] + weighted[..., 1] + weighted[..., 2] + 128) >> 8).astype(np.uint8)
 
 
-def _gradients(gray: Images) -> NDArray[np.float32]:
+def _gradients(gray: EqualImages) -> NDArray[np.float32]:
     """Return the histograms of oriented gradients of `(n, 64, 64)` images, `(n, 324)`."""
     import cv2  # loaded by the encoders that need it
 
@@ -136,7 +143,7 @@ def _unit(vectors: NDArray[np.float64], floor: float) -> NDArray[np.float64]:
     return vectors / np.sqrt(squares + floor)
 
 
-def _patterns(gray: Images) -> NDArray[np.float64]:
+def _patterns(gray: EqualImages) -> NDArray[np.float64]:
     """Return the square roots of the local binary pattern frequencies per quadrant, `(n, 40)`."""
     from skimage import feature  # heavy
 
@@ -150,7 +157,7 @@ def _patterns(gray: Images) -> NDArray[np.float64]:
     return np.sqrt(counts.reshape(len(gray), -1) / SIZE**2)
 
 
-def _colours(colour: Images) -> NDArray[np.float64]:
+def _colours(colour: EqualImages) -> NDArray[np.float64]:
     """Return the square roots of the 16-bin histograms of the channels, `(n, 48)`."""
     histogram = np.arange(3 * len(colour)).reshape(-1, 1, 1, 3)
     slots = histogram * _BINS + colour // (256 // _BINS)
@@ -158,7 +165,7 @@ def _colours(colour: Images) -> NDArray[np.float64]:
     return np.sqrt(counts.reshape(len(colour), -1) / (3 * SIZE**2))
 
 
-def _layout(colour: Images) -> NDArray[np.float64]:
+def _layout(colour: EqualImages) -> NDArray[np.float64]:
     """Return mean and standard deviation (0..1) per grid cell and channel, `(n, 96)`.
 
     Divided by the square root of the number of cells and channels; as mean² + deviation² is the

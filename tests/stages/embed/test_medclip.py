@@ -232,10 +232,10 @@ def test_everything_missing_is_named_at_once(tmp_path: Path):
             "pytorch_model.bin, published in https://some-lab.example/m.zip",
             'config.json with "model_type": "swin"',
             'config.json with "model_type": "bert"',
-            "vocab.txt or tokenizer.json",
+            "tokenizer.json or vocab.txt",
             "--weights DIR",
             f"hf download {SWIN_REPOSITORY} config.json",
-            f"hf download {BERT_REPOSITORY} config.json vocab.txt",
+            f"hf download {BERT_REPOSITORY} config.json tokenizer.json vocab.txt",
         ):
             assert part in str(caught.value), part
 
@@ -247,7 +247,7 @@ def test_everything_missing_is_named_at_once(tmp_path: Path):
         ("pytorch_model.bin", "pytorch_model.bin,"),
         ("tiny-swin/config.json", '"swin" of'),
         ("tiny-bert/config.json", '"bert" of'),
-        ("tiny-bert/vocab.txt", "vocab.txt or"),
+        ("tiny-bert/vocab.txt", "or vocab.txt"),
     ],
 )
 def test_one_missing_file(gone: str, named: str, folders: dict[str, Path], copy_of: Copy):

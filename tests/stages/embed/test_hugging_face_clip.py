@@ -1,0 +1,560 @@
+"""The loader of Hugging Face CLIPs against transformers itself, on a tiny checkpoint."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from pipeline.errors import DataError, ManifestError, MissingInputError
+from pipeline.manifest import read_manifest
+from stages.embed.encoder import Encoder, EqualImages
+from stages.embed.loaders import loader
+from stages.embed.schema import EncoderManifest
+from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
+
+Copy = Callable[[Path], Path]
+MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+SIZE = 32
+PREPARED = {
+    "crop_size": SIZE,
+    "do_center_crop": True,
+    "do_normalize": True,
+    "do_resize": True,
+    "feature_extractor_type": "CLIPFeatureExtractor",
+    "image_mean": MEAN,
+    "image_std": STD,
+    "resample": 3,
+    "size": SIZE,
+}
+"""As the first published preprocessor_config.json are written; later ones are tested too."""
+START, END = "<|startoftext|>", "<|endoftext|>"
+
+
+def declare(**changes: object) -> EncoderManifest:
+    """Return the manifest of the tiny CLIP, with changes by top-level field."""
+    declared: dict[str, object] = {
+        "schema": 1,
+        "id": "tiny-hf-clip",
+        "title": "Tiny",
+        "description": "Random weights.",
+        "citation": "none",
+        "family": "hugging_face_clip",
+        "kind": "vision-language",
+        "width": 16,
+        "input_size": SIZE,
+        "licence": {"spdx": "CC0-1.0", "source": "the tests"},
+        "pretraining_data": ("nothing: random weights",),
+        "weights": {"repository": "some-lab/tiny-hf-clip"},
+        "preprocessing": preprocessing(),
+        "text": {"tokenizer": "hugging-face", "context_length": 24},
+    }
+    return EncoderManifest.model_validate(declared | changes)
+
+
+def preprocessing(**changes: object) -> dict[str, object]:
+    """Return the declared preprocessing, with changes."""
+    own: dict[str, object] = {
+        "resize_mode": "shortest",
+        "interpolation": "bicubic",
+        "mean": tuple(MEAN),
+        "std": tuple(STD),
+    }
+    return own | changes
+
+
+def write_tokenizer(folder: Path) -> int:
+    """Write a vocabulary of bytes and a few merges as CLIP's is written; return its size."""
+    from tokenizers.pre_tokenizers import ByteLevel
+
+    letters = sorted(ByteLevel.alphabet())
+    merges = ["l u", "n g</w>", "lu ng</w>", "x -", "r a", "ra y</w>"]
+    tokens = [*letters, *(f"{one}</w>" for one in letters)]
+    tokens += [merge.replace(" ", "") for merge in merges]
+    vocabulary = {token: n for n, token in enumerate([*tokens, START, END])}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    (folder / "merges.txt").write_text("\n".join(["#version: 0.2", *merges]) + "\n")
+    special = {"bos_token": START, "eos_token": END, "pad_token": END, "unk_token": END}
+    (folder / "special_tokens_map.json").write_text(json.dumps(special))
+    own = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 24, **special}
+    (folder / "tokenizer_config.json").write_text(json.dumps(own))
+    return len(vocabulary)
+
+
+def write(folder: Path) -> Path:
+    """Write a tiny CLIP as repositories hold them."""
+    import transformers
+
+    words = write_tokenizer(folder)
+    tower = {
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "intermediate_size": 64,
+    }
+    text = {**tower, "vocab_size": words, "max_position_embeddings": 24}
+    text |= {"bos_token_id": words - 2, "eos_token_id": words - 1, "pad_token_id": words - 1}
+    vision = {**tower, "image_size": SIZE, "patch_size": 8}
+    config = {"architectures": ["CLIPModel"], "model_type": "clip", "projection_dim": 16}
+    config |= {"text_config": text, "vision_config": vision, "logit_scale_init_value": 2.6592}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "preprocessor_config.json").write_text(json.dumps(PREPARED))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(21)
+        model = transformers.CLIPModel(transformers.CLIPConfig.from_dict(config))
+    # Weights of this size make embeddings of usual size; the initial ones are nearly all alike.
+    state = {k: v.contiguous() * (5 if v.ndim > 1 else 1) for k, v in model.state_dict().items()}
+    save_file(state, weights_of(folder), metadata={"format": "pt"})
+    return folder
+
+
+def weights_of(folder: Path) -> Path:
+    return folder / "model.safetensors"
+
+
+def change(path: Path, **changes: object) -> None:
+    """Change fields of the first level of a JSON file; none removes."""
+    changed = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({k: v for k, v in changed.items() if v is not None}))
+
+
+def load(manifest: EncoderManifest, weights: Path | None, **resources_: object) -> Encoder:
+    """Return the encoder on the CPU."""
+    return loader("hugging_face_clip").load(manifest, weights, **{"device": "cpu", **resources_})
+
+
+def processor(folder: Path) -> Any:
+    """Return transformers' own preparation of images, that which uses Pillow."""
+    import transformers
+
+    kind = getattr(transformers, "CLIPImageProcessorPil", transformers.CLIPImageProcessor)
+    return kind.from_pretrained(folder)
+
+
+def reference(folder: Path, images: EqualImages) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return transformers' own embeddings of images and of `TEXTS`, and its logit scale."""
+    import transformers
+
+    model = transformers.CLIPModel.from_pretrained(folder).eval()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    prepare = processor(folder)
+    tokens = tokenizer(list(TEXTS), padding=True, truncation=True, return_tensors="pt")
+    with torch.inference_mode():
+        rows = [
+            projected(
+                model.get_image_features(**prepare(Image.fromarray(one), return_tensors="pt"))
+            )
+            for one in images
+        ]
+        texts = projected(model.get_text_features(**tokens))
+    return torch.cat(rows).numpy(), texts.numpy(), float(model.logit_scale.detach().exp())
+
+
+def projected(output: Any) -> torch.Tensor:
+    """Return the embeddings, which transformers 5 wraps."""
+    return output if torch.is_tensor(output) else output.pooler_output
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a tiny CLIP."""
+    return write(tmp_path_factory.mktemp("tiny-hf-clip"))
+
+
+class TestTinyClip(VisionLanguageContract):
+    """A CLIP of transformers keeps the contract."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def encoder(cls, folder):
+        return load(declare(), folder, batch_size=3)
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (32, 32), (33, 57), (80, 41), (64, 64), (47, 32)])
+def test_equals_transformers(shape: tuple[int, int], folder: Path):
+    """Embeddings and logit scale are transformers' own, for an odd number of cut pixels too."""
+    images = generated_images(4, *shape, 3)
+    pictures, texts, scale = reference(folder, images)
+    encoder = load(declare(), folder)
+    np.testing.assert_allclose(encoder.encode_images(images), pictures, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(encoder.text.encode_texts(TEXTS), texts, rtol=0, atol=1e-5)
+    assert encoder.text.logit_scale == pytest.approx(scale)
+    assert len(np.unique(texts.round(3), axis=0)) == len(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("stated", "declared"),
+    [
+        ({"size": {"shortest_edge": 40}}, {"crop": 0.8}),
+        ({"size": {"height": 40, "width": 40}}, {"resize_mode": "squash", "crop": 0.8}),
+        (
+            {"size": {"height": SIZE, "width": SIZE}, "do_center_crop": False, "resample": 2},
+            {"resize_mode": "squash", "interpolation": "bilinear"},
+        ),
+    ],
+    ids=["crop", "squash and crop", "squash"],
+)
+def test_other_preprocessing_equals_transformers(
+    stated: dict[str, object], declared: dict[str, object], folder: Path, copy_of: Copy
+):
+    """Each preparation that a manifest can declare gives transformers' own embeddings."""
+    other = copy_of(folder)
+    later = {"crop_size": {"height": SIZE, "width": SIZE}, "do_rescale": True}
+    kind = {"feature_extractor_type": None, "image_processor_type": "CLIPImageProcessor"}
+    change(other / "preprocessor_config.json", **later, **kind, **stated)
+    images = generated_images(3, 45, 38, 3)
+    encoder = load(declare(preprocessing=preprocessing(**declared)), other)
+    expected = reference(other, images)[0]
+    np.testing.assert_allclose(encoder.encode_images(images), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_are_normalised_once(channels: int, folder: Path):
+    """The model's input is that of transformers' own processor, normalised exactly once."""
+    images = generated_images(3, SIZE, SIZE, channels)
+    found = load(declare(), folder).prepare_images(images).numpy()
+    once = (np.repeat(images, 3 // channels, axis=3) / 255 - MEAN) / STD
+    np.testing.assert_allclose(found.transpose(0, 2, 3, 1), once, atol=1e-5)
+    prepare = processor(folder)
+    colour = np.repeat(images, 3 // channels, axis=3)
+    own = [prepare(Image.fromarray(one), return_tensors="np")["pixel_values"][0] for one in colour]
+    np.testing.assert_allclose(found, np.stack(own), rtol=0, atol=1e-6)
+
+
+def test_older_files(folder: Path, copy_of: Copy):
+    """Weights pickled with counters, tokenizer.json and a fast processor embed the same."""
+    import transformers
+
+    other = copy_of(folder)
+    transformers.AutoTokenizer.from_pretrained(folder).save_pretrained(other)
+    for name in ("vocab.json", "merges.txt"):
+        (other / name).unlink(missing_ok=True)
+    assert (other / "tokenizer.json").is_file()
+    state = load_file(weights_of(other))
+    weights_of(other).unlink()
+    state["text_model.embeddings.position_ids"] = torch.arange(24)[None]
+    state["vision_model.embeddings.position_ids"] = torch.arange(17)[None]
+    state["logit_scale"] = state["logit_scale"][None]
+    torch.save(state, other / "pytorch_model.bin")
+    nested = {**PREPARED, "image_processor_type": "CLIPImageProcessorFast"}
+    (other / "preprocessor_config.json").unlink()
+    (other / "processor_config.json").write_text(json.dumps({"image_processor": nested}))
+    images = generated_images(2, 40, 40, 3)
+    found, expected = (load(declare(), one) for one in (other, folder))
+    np.testing.assert_array_equal(found.encode_images(images), expected.encode_images(images))
+    np.testing.assert_array_equal(found.text.encode_texts(TEXTS), expected.text.encode_texts(TEXTS))
+    np.testing.assert_array_equal(found.text.token_counts(TEXTS), expected.text.token_counts(TEXTS))
+    assert found.text.logit_scale == expected.text.logit_scale
+
+
+def test_the_largest_token_of_older_configurations(folder: Path, copy_of: Copy):
+    """With `eos_token_id` 2, as first published, the embedding is that of the largest token."""
+    other = copy_of(folder)
+    config = json.loads((other / "config.json").read_text())
+    change(other / "config.json", text_config=config["text_config"] | {"eos_token_id": 2})
+    found = load(declare(), other).text.encode_texts(TEXTS)
+    np.testing.assert_allclose(
+        found, reference(folder, generated_images(1, 32, 32, 3))[1], atol=1e-5
+    )
+
+
+def test_half_precision_files_are_computed_in_full(folder: Path, copy_of: Copy):
+    """A configuration or file in float16 does not make the computation one."""
+    other = copy_of(folder)
+    change(other / "config.json", torch_dtype="float16")
+    images = generated_images(2, 40, 40, 3)
+    expected = load(declare(), folder).encode_images(images)
+    np.testing.assert_array_equal(load(declare(), other).encode_images(images), expected)
+    state = {name: value.half() for name, value in load_file(weights_of(other)).items()}
+    save_file(state, weights_of(other))
+    found = load(declare(), other).encode_images(images)
+    np.testing.assert_allclose(found, expected, atol=0.05)
+    assert not np.array_equal(found, found.astype(np.float16).astype(np.float32))
+
+
+def test_vision_only(folder: Path, copy_of: Copy):
+    """Declared vision-only, a CLIP embeds images without any tokenizer file."""
+    other = copy_of(folder)
+    for path in other.glob("*"):
+        if path.name not in {"config.json", "preprocessor_config.json", "model.safetensors"}:
+            path.unlink()
+    encoder = load(declare(kind="vision-only", text=None), other)
+    assert encoder.text is None
+    images = generated_images(2, 40, 40, 3)
+    expected = load(declare(), folder).encode_images(images)
+    np.testing.assert_array_equal(encoder.encode_images(images), expected)
+
+
+def test_from_the_hub_cache_and_by_file(folder: Path, hub_cache: Callable[[str, Path], Path]):
+    """The hub cache, or a weights file with its repository around it, is as good as a folder."""
+    identity = loader("hugging_face_clip").identity
+    expected = identity(declare(), folder)
+    with pytest.raises(MissingInputError, match=r"hf download some-lab/tiny-hf-clip model.safete"):
+        identity(declare(), None)
+    hub_cache("some-lab/tiny-hf-clip", folder)
+    assert identity(declare(), None) == expected
+    assert identity(declare(), weights_of(folder)) == expected
+
+
+@pytest.mark.parametrize(
+    ("gone", "named"),
+    [
+        ("model.safetensors", "model.safetensors or pytorch_model.bin of"),
+        ("config.json", "config.json of"),
+        ("preprocessor_config.json", "preprocessor_config.json or processor_config.json of"),
+        ("merges.txt", "tokenizer.json, or vocab.json and merges.txt, of"),
+    ],
+)
+def test_missing_files_are_named(gone: str, named: str, folder: Path, copy_of: Copy):
+    """A file that is not there is named with the folder."""
+    other = copy_of(folder)
+    (other / gone).unlink()
+    with pytest.raises(MissingInputError) as caught:
+        load(declare(), other)
+    assert f"{named} {other}" in str(caught.value)
+
+
+def test_everything_missing_is_named_at_once(tmp_path: Path):
+    """An empty folder is one error with all four, and what to fetch."""
+    files = loader("hugging_face_clip").files(declare(), tmp_path)
+    assert [one.role for one in files] == [
+        "weights",
+        "configuration",
+        "preprocessing",
+        "vocabulary",
+    ]
+    assert not any(one.present for one in files)
+    with pytest.raises(MissingInputError) as caught:
+        load(declare(), tmp_path)
+    for part in ("model.safetensors", "preprocessor_config.json", "vocab.json", "config.json of"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stated", "fault"),
+    [
+        ({"image_mean": [0.5, 0.5, 0.5]}, r"image_mean is \[0.5, 0.5, 0.5\], the manifest says"),
+        ({"image_mean": None}, r"image_mean is \[0.48145466, "),
+        ({"image_std": [0.1, 0.25, 0.3]}, r"image_std is \[0.1, "),
+        ({"resample": 2}, r'resample is "bilinear", the manifest says "bicubic"'),
+        ({"resample": 1}, r"resample is 1, the manifest says"),
+        ({"size": 36}, r"size is 36, the manifest says 32"),
+        ({"size": None}, r"size is 224, the manifest says 32"),
+        ({"size": {"height": 32, "width": 32}}, r'is "squash", the manifest says "shortest"'),
+        ({"size": {"height": 32, "width": 48}}, r"size is \{.*48\}, the manifest says 32"),
+        ({"crop_size": 24}, r"crop_size is 24, the manifest says 32"),
+        ({"do_resize": False}, r"resize_mode .* is null"),
+        ({"do_center_crop": False}, r"resize_mode .* is null"),
+        ({"do_normalize": False}, r"do_normalize is false"),
+        ({"do_rescale": False}, r"do_rescale is false"),
+        ({"rescale_factor": 0.5}, r"rescale_factor is 0.5"),
+        ({"feature_extractor_type": "ViTFeatureExtractor"}, r"image_processor_type is \"ViTF"),
+    ],
+)
+def test_another_preprocessing(stated: dict[str, object], fault: str, folder: Path, copy_of: Copy):
+    """What preprocessor_config.json states or means otherwise than the manifest is refused."""
+    other = copy_of(folder)
+    change(other / "preprocessor_config.json", **stated)
+    with pytest.raises(DataError, match=fault) as caught:
+        loader("hugging_face_clip").identity(declare(), other)
+    where = other / "preprocessor_config.json"
+    assert str(caught.value).startswith(f"{where}: is not the encoder tiny-hf-clip: ")
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"width": 32}, "projection_dim is 16, the manifest says 32"),
+        ({"input_size": 48}, "vision_config.image_size is 32, the manifest says 48"),
+        (
+            {"text": {"tokenizer": "hugging-face", "context_length": 77}},
+            "text_config.max_position_embeddings is 24, the manifest says 77",
+        ),
+    ],
+)
+def test_another_configuration(changes: dict[str, object], fault: str, folder: Path):
+    """What config.json states otherwise than the manifest is refused."""
+    with pytest.raises(DataError, match=rf"config.json: is not the encoder .*{fault}"):
+        loader("hugging_face_clip").identity(declare(**changes), folder)
+
+
+def test_the_configuration_of_another_kind(folder: Path, copy_of: Copy):
+    """A config.json of another type of model, or without one, is refused."""
+    other = copy_of(folder)
+    change(other / "config.json", model_type="siglip")
+    with pytest.raises(DataError, match=r'model_type is "siglip", the manifest says "clip"'):
+        load(declare(), other)
+    change(other / "config.json", model_type=None)
+    with pytest.raises(DataError, match=r"config.json: states no model_type"):
+        load(declare(), other)
+
+
+def test_impossible_architecture(folder: Path, copy_of: Copy):
+    """A configuration that transformers cannot build is one error naming the folder."""
+    other = copy_of(folder)
+    config = json.loads((other / "config.json").read_text())
+    change(other / "config.json", vision_config=config["vision_config"] | {"hidden_size": 33})
+    with pytest.raises(
+        DataError, match=rf"{other}: its config.json is no tiny-hf-clip: "
+    ) as caught:
+        load(declare(), other)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("kept", [0, 7, 0.5], ids=["empty", "header", "half"])
+@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
+def test_truncated_weights(kept: float, name: str, folder: Path, copy_of: Copy):
+    """A weights file that was cut short is one error naming it."""
+    other = copy_of(folder)
+    if name == "pytorch_model.bin":
+        torch.save(load_file(weights_of(other)), other / name)
+        weights_of(other).unlink()
+    data = (other / name).read_bytes()
+    (other / name).write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
+    with pytest.raises(DataError, match=rf"{name}: cannot be read as weights") as caught:
+        load(declare(), other)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_weights_of_another_model(folder: Path, copy_of: Copy):
+    """Missing, unexpected and ill-shaped tensors are all named, with the file."""
+    other = copy_of(folder)
+    state = load_file(weights_of(other))
+    state["visual_projection.bias"] = state.pop("visual_projection.weight")
+    state["text_projection.weight"] = state["text_projection.weight"][:8].contiguous()
+    save_file(state, weights_of(other))
+    with pytest.raises(DataError) as caught:
+        load(declare(), other)
+    for part in (
+        f"{weights_of(other)}: these weights do not fit tiny-hf-clip",
+        f"1 of {len(state)} missing: visual_projection.weight",
+        "1 unexpected: visual_projection.bias",
+        "text_projection.weight is (8, 32) instead of (16, 32)",
+    ):
+        assert part in str(caught.value)
+
+
+def test_the_tokenizer_of_another_model(folder: Path, copy_of: Copy):
+    """A tokenizer that never gives the token the model looks for, or too many, is refused."""
+    other = copy_of(folder)
+    config = json.loads((other / "config.json").read_text())
+    change(other / "config.json", text_config=config["text_config"] | {"eos_token_id": 5})
+    with pytest.raises(DataError, match=rf"{other}: its tokenizer is not .* with token 5, where"):
+        load(declare(), other)
+    shutil.rmtree(other)
+    other = copy_of(folder)
+    vocabulary = json.loads((other / "vocab.json").read_text())
+    change(other / "vocab.json", one_more=len(vocabulary))
+    with pytest.raises(DataError, match=rf"{other}: its tokenizer .* {len(vocabulary) + 1} tokens"):
+        load(declare(), other)
+
+
+def test_broken_tokenizer(folder: Path, copy_of: Copy):
+    """Tokenizer files that cannot be read are one error naming their folder."""
+    other = copy_of(folder)
+    (other / "tokenizer.json").write_text("{}")
+    with pytest.raises(DataError, match=rf"{other}: its tokenizer files cannot be read"):
+        load(declare(), other)
+
+
+def test_code_of_a_repository_is_not_run(folder: Path, copy_of: Copy):
+    """A tokenizer that needs the repository's own code is refused, and nothing of it runs."""
+    other = copy_of(folder)
+    (other / "own.py").write_text("raise SystemExit")
+    own = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": [None, "own.Own"]}}
+    change(other / "tokenizer_config.json", **own)
+    change(other / "config.json", auto_map={"AutoTokenizer": [None, "own.Own"]})
+    with pytest.raises(DataError, match=r"its tokenizer files cannot be read"):
+        load(declare(), other)
+
+
+def test_identity_loads_no_model_library(folder: Path, tmp_path: Path):
+    """The identity needs neither torch nor a library of models."""
+    script = """
+import sys
+from pathlib import Path
+from stages.embed.loaders import loader
+from stages.embed.schema import EncoderManifest
+
+manifest = EncoderManifest.model_validate_json(Path(sys.argv[1]).read_text())
+loader(manifest.family).identity(manifest, Path(sys.argv[2]))
+heavy = {"torch", "torchvision", "open_clip", "timm", "transformers", "safetensors", "PIL"}
+sys.exit(", ".join(sorted(heavy & set(sys.modules))) or None)
+"""
+    path = tmp_path / "manifest.json"
+    path.write_text(declare().model_dump_json(by_alias=True))
+    done = subprocess.run(
+        [sys.executable, "-c", script, path, folder],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_identity_holds_what_determines_the_output(folder: Path, copy_of: Copy):
+    """Weights, vocabulary, architecture and preprocessing enter the key; the place does not."""
+    other = copy_of(folder)
+    identity = loader("hugging_face_clip").identity
+    first = identity(declare(), folder)
+    assert identity(declare(), other) == first
+    change(other / "config.json", transformers_version="4.21.0", _name_or_path="somewhere")
+    assert identity(declare(), other) == first
+    assert set(first["tokenizer"]["files"]) == {
+        "vocab.json",
+        "merges.txt",
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+    }
+    (other / "merges.txt").write_text("#version: 0.2\n")
+    assert identity(declare(), other) != first
+    shutil.copy(folder / "merges.txt", other)
+    assert identity(declare(), other) == first
+    config = json.loads((other / "config.json").read_text())
+    change(other / "config.json", vision_config=config["vision_config"] | {"hidden_act": "gelu"})
+    assert identity(declare(), other) != first
+
+
+def test_the_shipped_manifest(folder: Path):
+    """PubMedCLIP is a ViT-B/32 prepared as CLIP's own image processor does by default."""
+    import transformers
+
+    path = resources.files("manifests") / "encoders" / "pubmedclip.toml"
+    manifest = read_manifest(path, EncoderManifest)
+    config = transformers.CLIPConfig()
+    assert manifest.width == config.projection_dim
+    assert manifest.input_size == config.vision_config.image_size
+    assert manifest.text.context_length == config.text_config.max_position_embeddings
+    own = transformers.CLIPImageProcessor()
+    assert manifest.preprocessing.mean == tuple(own.image_mean)
+    assert manifest.preprocessing.std == tuple(own.image_std)
+    assert dict(own.size)["shortest_edge"] == manifest.input_size
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('tokenizer = "hugging-face"', 'tokenizer = "clip"', "text: .*tokenizer files"),
+        ("[weights]", "[weights]\nquick_gelu = true", "weights: .*reads no quick_gelu"),
+        ("[weights]", '[weights]\narchitecture = "ViT-B-32"', "weights: .*no architecture"),
+    ],
+)
+def test_manifests_that_no_model_has(old: str, new: str, fault: str, tmp_path: Path):
+    """A field that the family does not read is refused, not ignored."""
+    text = (resources.files("manifests") / "encoders" / "pubmedclip.toml").read_text()
+    path = tmp_path / "encoder.toml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ManifestError, match=fault):
+        read_manifest(path, EncoderManifest)

@@ -1,0 +1,456 @@
+"""The timm loader against timm itself, on tiny checkpoints in the layout of its repositories."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from pipeline.errors import DataError, ManifestError, MissingInputError
+from pipeline.manifest import read_manifest
+from stages.embed.encoder import Encoder, EqualImages
+from stages.embed.loaders import loader
+from stages.embed.schema import EncoderManifest
+from stages.embed.testing import EncoderContract, generated_images
+
+Copy = Callable[[Path], Path]
+MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
+SHIPPED = ("dinov2-vit-b14", "resnet50-imagenet")
+COMMIT = "fedcba9876543210fedcba9876543210fedcba98"
+
+
+def declare(architecture: str = "test_vit", **changes: object) -> EncoderManifest:
+    """Return the manifest of a tiny model, with changes by top-level field."""
+    declared: dict[str, object] = {
+        "schema": 1,
+        "id": "tiny-timm",
+        "title": "Tiny",
+        "description": "Random weights.",
+        "citation": "none",
+        "family": "timm",
+        "kind": "vision-only",
+        "width": {"test_vit": 64, "test_resnet": 96}[architecture],
+        "input_size": 160,
+        "licence": {"spdx": "CC0-1.0", "source": "the tests"},
+        "pretraining_data": ("nothing: random weights",),
+        "weights": {"repository": "some-lab/tiny-timm", "architecture": architecture},
+        "preprocessing": preprocessing(),
+    }
+    return EncoderManifest.model_validate(declared | changes)
+
+
+def preprocessing(**changes: object) -> dict[str, object]:
+    """Return the declared preprocessing, with changes."""
+    own: dict[str, object] = {
+        "resize_mode": "shortest",
+        "interpolation": "bicubic",
+        "mean": tuple(MEAN),
+        "std": tuple(STD),
+        "crop": 0.95,
+    }
+    return own | changes
+
+
+def write(folder: Path, architecture: str = "test_vit", **changes: object) -> Path:
+    """Write a model with a classifier of three classes as timm's repositories hold it."""
+    import timm
+
+    folder.mkdir(exist_ok=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(11)
+        model = timm.create_model(architecture, pretrained=False, num_classes=3)
+    for name, value in model.state_dict().items():
+        if name.endswith("running_mean"):
+            value.copy_(torch.linspace(-0.1, 0.1, len(value)))
+    save_file({k: v.contiguous() for k, v in model.state_dict().items()}, weights_of(folder))
+    stated = {
+        "tag": "tiny",
+        "custom_load": False,
+        "input_size": [3, 160, 160],
+        "fixed_input_size": model.pretrained_cfg["fixed_input_size"],
+        "interpolation": "bicubic",
+        "crop_pct": 0.95,
+        "crop_mode": "center",
+        "mean": MEAN,
+        "std": STD,
+        "num_classes": 3,
+        "classifier": model.pretrained_cfg["classifier"],
+        "first_conv": model.pretrained_cfg["first_conv"],
+    }
+    config = {
+        "architecture": architecture,
+        "num_classes": 3,
+        "num_features": model.num_features,
+        "pretrained_cfg": stated | changes,
+    }
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def weights_of(folder: Path) -> Path:
+    return folder / "model.safetensors"
+
+
+def change_config(folder: Path, **changes: object) -> None:
+    """Change fields of the first level of config.json."""
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def load(manifest: EncoderManifest, weights: Path | None, **resources_: object) -> Encoder:
+    """Return the encoder on the CPU."""
+    return loader("timm").load(manifest, weights, **{"device": "cpu", **resources_})
+
+
+def reference(folder: Path, images: EqualImages) -> np.ndarray:
+    """Return timm's own embeddings of images, prepared one by one by its own transform."""
+    import timm
+
+    model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0).eval()
+    config = timm.data.resolve_model_data_config(model)
+    prepare = timm.data.create_transform(**config, is_training=False)
+    with torch.inference_mode():
+        rows = [model(prepare(Image.fromarray(image))[None])[0] for image in images]
+    return torch.stack(rows).numpy()
+
+
+@pytest.fixture(scope="session")
+def vit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with a tiny vision transformer."""
+    return write(tmp_path_factory.mktemp("tiny-timm"))
+
+
+class TestTinyVit(EncoderContract):
+    """A vision transformer of timm keeps the contract."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def encoder(cls, vit_folder):
+        return load(declare(), vit_folder, batch_size=3)
+
+
+class TestTinyResNet(EncoderContract):
+    """A convolutional network of timm keeps the contract."""
+
+    @pytest.fixture(scope="class")
+    @classmethod
+    def encoder(cls, tmp_path_factory):
+        folder = write(tmp_path_factory.mktemp("tiny-resnet"), "test_resnet")
+        return load(declare("test_resnet"), folder, batch_size=3)
+
+
+@pytest.mark.parametrize("architecture", ["test_vit", "test_resnet"])
+@pytest.mark.parametrize(
+    ("stated", "declared"),
+    [
+        ({}, {}),
+        ({"crop_pct": 1.0}, {"crop": 1.0}),
+        ({"crop_pct": 0.875, "interpolation": "bilinear"}, {"crop": 0.875}),
+        ({"crop_mode": "squash", "crop_pct": 0.9}, {"resize_mode": "squash", "crop": 0.9}),
+    ],
+    ids=["bicubic", "whole", "bilinear", "squash"],
+)
+def test_equals_timm(
+    architecture: str, stated: dict[str, object], declared: dict[str, object], tmp_path: Path
+):
+    """Embeddings are those of timm's own model and transform, whatever the image's shape."""
+    folder = write(tmp_path / "tiny", architecture, **stated)
+    own = preprocessing(interpolation=stated.get("interpolation", "bicubic"), **declared)
+    encoder = load(declare(architecture, preprocessing=own), folder)
+    for shape in ((28, 28), (163, 200), (97, 41), (160, 160)):
+        images = generated_images(3, *shape, 3)
+        expected = reference(folder, images)
+        np.testing.assert_allclose(encoder.encode_images(images), expected, rtol=0, atol=1e-5)
+
+
+def test_position_embeddings_of_another_size(tmp_path: Path):
+    """A transformer is built for the input size its configuration states, as timm builds it."""
+    import timm
+
+    folder = write(tmp_path / "tiny", input_size=[3, 96, 96])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(12)
+        small = timm.create_model("test_vit", num_classes=0, img_size=96)
+    save_file(small.state_dict(), weights_of(folder))
+    images = generated_images(3, 50, 60, 3)
+    found = load(declare(input_size=96), folder).encode_images(images)
+    np.testing.assert_allclose(found, reference(folder, images), rtol=0, atol=1e-5)
+
+
+def test_pickled_weights(vit_folder: Path, tmp_path: Path):
+    """A state dict saved by torch gives the embeddings of the same weights in safetensors."""
+    torch.save(load_file(weights_of(vit_folder)), tmp_path / "pytorch_model.bin")
+    shutil.copy(vit_folder / "config.json", tmp_path)
+    images = generated_images(2, 40, 40, 3)
+    found, expected = (load(declare(), one).encode_images(images) for one in (tmp_path, vit_folder))
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_bare_weights(vit_folder: Path, tmp_path: Path):
+    """A weights file alone is enough, as the manifest names architecture and preprocessing."""
+    bare = shutil.copy(weights_of(vit_folder), tmp_path / "other.safetensors")
+    images = generated_images(2, 40, 40, 3)
+    found, expected = (load(declare(), one).encode_images(images) for one in (bare, vit_folder))
+    np.testing.assert_array_equal(found, expected)
+    shutil.copy(vit_folder / "config.json", tmp_path)
+    change_config(tmp_path, architecture="test_vit2")
+    with pytest.raises(DataError, match=r'config.json: .*architecture is "test_vit2"'):
+        load(declare(), bare)
+
+
+def test_hub_cache_at_a_commit(vit_folder: Path, hub_cache: Callable[[str, Path], Path]):
+    """Without a folder the declared commit is read from the hub cache, and no other one."""
+    snapshot = hub_cache("some-lab/tiny-timm", vit_folder)
+    weights = {"repository": "some-lab/tiny-timm", "architecture": "test_vit"}
+    pinned = declare(weights={**weights, "revision": snapshot.name})
+    images = generated_images(2, 40, 40, 3)
+    expected = load(declare(), vit_folder).encode_images(images)
+    np.testing.assert_array_equal(load(pinned, None).encode_images(images), expected)
+    with pytest.raises(MissingInputError) as caught:
+        loader("timm").identity(declare(weights={**weights, "revision": COMMIT}), None)
+    message = str(caught.value)
+    assert "model.safetensors or pytorch_model.bin of some-lab/tiny-timm" in message
+    assert "hf download some-lab/tiny-timm model.safetensors pytorch_model.bin config.json " in (
+        message
+    )
+    assert f"--revision {COMMIT}" in message
+
+
+@pytest.mark.parametrize(
+    ("gone", "named"),
+    [("model.safetensors", "model.safetensors or"), ("config.json", "config.json of")],
+)
+def test_missing_files_are_named(gone: str, named: str, vit_folder: Path, copy_of: Copy):
+    """A file that is not there is named with the folder."""
+    folder = copy_of(vit_folder)
+    (folder / gone).unlink()
+    with pytest.raises(MissingInputError) as caught:
+        load(declare(), folder)
+    assert named in str(caught.value)
+    assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stated", "fault"),
+    [
+        ({"mean": [0.5, 0.5, 0.5]}, r"mean is \[0.5, 0.5, 0.5\], the manifest says \[0.4,"),
+        ({"std": [0.1, 0.25, 0.3]}, r"std is \[0.1, "),
+        ({"crop_pct": 1.0}, r"crop_pct is 1.0, the manifest says 0.95"),
+        ({"crop_pct": None}, r"crop_pct is 0.875, the manifest says 0.95"),
+        ({"crop_mode": "squash"}, r'crop_mode is "squash", the manifest says "shortest"'),
+        ({"crop_mode": "border"}, r'crop_mode is "border"'),
+        ({"interpolation": "bilinear"}, r'interpolation is "bilinear"'),
+        ({"input_size": [3, 224, 224]}, r"input_size is \[3, 224, 224\]"),
+        ({"input_size": [1, 160, 160]}, r"input_size is \[1, 160, 160\]"),
+    ],
+)
+def test_another_preprocessing(
+    stated: dict[str, object], fault: str, vit_folder: Path, copy_of: Copy
+):
+    """What config.json states otherwise than the manifest is refused before torch is needed."""
+    folder = copy_of(vit_folder)
+    own = json.loads((folder / "config.json").read_text())["pretrained_cfg"]
+    change_config(folder, pretrained_cfg=own | stated)
+    with pytest.raises(DataError, match=fault) as caught:
+        loader("timm").identity(declare(), folder)
+    assert f"{folder / 'config.json'}: is not the encoder tiny-timm" in str(caught.value)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_no_configuration_of_timm(vit_folder: Path, copy_of: Copy):
+    """The config.json of another library is refused by name."""
+    folder = copy_of(vit_folder)
+    (folder / "config.json").write_text('{"model_type": "vit"}')
+    with pytest.raises(DataError, match=r"config.json: states no architecture"):
+        load(declare(), folder)
+
+
+def test_another_pooling(vit_folder: Path, copy_of: Copy):
+    """Weights saved from a model with another pooling are refused, not pooled otherwise."""
+    folder = copy_of(vit_folder)
+    change_config(folder, global_pool="map")
+    with pytest.raises(DataError, match=r'global_pool is "map", timm builds test_vit with "token"'):
+        load(declare(), folder)
+
+
+def test_arguments_of_the_architecture(vit_folder: Path, copy_of: Copy):
+    """`model_args` of config.json build the model and enter the key; loading ones are not taken."""
+    folder = copy_of(vit_folder)
+    before = loader("timm").identity(declare(), folder)
+    change_config(folder, model_args={"depth": 2, "checkpoint_path": "/nowhere", "num_classes": 7})
+    assert loader("timm").identity(declare(), folder)["architecture"] == {
+        "name": "test_vit",
+        "arguments": {"depth": 2},
+        "fixed_input_size": True,
+    }
+    assert before["architecture"]["arguments"] == {}
+    with pytest.raises(DataError, match=r"model.safetensors: .* fit test_vit: .* unexpected: bloc"):
+        load(declare(), folder)
+    change_config(folder, model_args={"windows": 3})
+    with pytest.raises(DataError, match=rf"{folder}: timm cannot build tiny-timm: .*windows"):
+        load(declare(), folder)
+
+
+@pytest.mark.parametrize("kept", [0, 7, 0.5], ids=["empty", "header", "half"])
+def test_truncated_weights(kept: float, vit_folder: Path, copy_of: Copy):
+    """A weights file that was cut short is one error naming it."""
+    folder = copy_of(vit_folder)
+    data = weights_of(folder).read_bytes()
+    weights_of(folder).write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
+    with pytest.raises(DataError, match=r"model.safetensors: cannot be read as weights") as caught:
+        load(declare(), folder)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_weights_of_another_model(vit_folder: Path, copy_of: Copy):
+    """Missing, unexpected and ill-shaped tensors are named; only the classifier is left out."""
+    folder = copy_of(vit_folder)
+    tensors = load_file(weights_of(folder))
+    assert {"head.weight", "head.bias"} <= tensors.keys()
+    tensors["header.weight"] = tensors.pop("cls_token")
+    tensors["pos_embed"] = tensors["pos_embed"][:, :50].contiguous()
+    save_file(tensors, weights_of(folder))
+    with pytest.raises(DataError) as caught:
+        load(declare(), folder)
+    message = str(caught.value)
+    for part in (
+        f"{weights_of(folder)}: these weights do not fit test_vit",
+        "missing: cls_token",
+        "1 unexpected: header.weight",
+        "pos_embed is (1, 50, 64) instead of (1, 101, 64)",
+    ):
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"width": 32}, r"makes embeddings of shape \(64,\), .* a width of 32"),
+        ({"input_size": 96}, r"does not take the 96x96 pixels .*: its input is 160x160"),
+    ],
+)
+def test_another_output_or_input(
+    changes: dict[str, object], fault: str, vit_folder: Path, tmp_path: Path
+):
+    """A width or an input size that is not the model's own is refused before anything is sealed."""
+    bare = shutil.copy(weights_of(vit_folder), tmp_path / "bare.safetensors")
+    with pytest.raises(DataError, match=fault):
+        load(declare(**changes), bare)
+
+
+def test_an_input_that_the_architecture_refuses(vit_folder: Path, copy_of: Copy):
+    """What timm's model says when it sees another number of channels or pixels is told."""
+    folder = copy_of(vit_folder)
+    change_config(folder, model_args={"in_chans": 1})
+    tensors = load_file(weights_of(folder))
+    tensors["patch_embed.proj.weight"] = tensors["patch_embed.proj.weight"][:, :1].contiguous()
+    save_file(tensors, weights_of(folder))
+    with pytest.raises(DataError, match=r"does not take the 160x160 pixels .*channels"):
+        load(declare(), folder)
+
+
+@pytest.mark.parametrize("name", ["test_vitt", "hf-hub:some-lab/tiny", "local-dir:/tmp"])
+def test_unknown_architecture(name: str, vit_folder: Path, tmp_path: Path):
+    """A name that timm does not know, or would download, is refused."""
+    bare = shutil.copy(weights_of(vit_folder), tmp_path / "bare.safetensors")
+    with pytest.raises(DataError, match=r"this timm has no architecture"):
+        load(declare(weights={"architecture": name}), bare)
+
+
+def test_identity_loads_no_model_library(vit_folder: Path, tmp_path: Path):
+    """The identity needs neither torch nor a library of models."""
+    script = """
+import sys
+from pathlib import Path
+from stages.embed.loaders import loader
+from stages.embed.schema import EncoderManifest
+
+manifest = EncoderManifest.model_validate_json(Path(sys.argv[1]).read_text())
+loader(manifest.family).identity(manifest, Path(sys.argv[2]))
+heavy = {"torch", "torchvision", "open_clip", "timm", "transformers", "safetensors", "PIL"}
+sys.exit(", ".join(sorted(heavy & set(sys.modules))) or None)
+"""
+    path = tmp_path / "manifest.json"
+    path.write_text(declare().model_dump_json(by_alias=True))
+    done = subprocess.run(
+        [sys.executable, "-c", script, path, vit_folder],
+        cwd=Path(__file__).parents[3],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_identity_holds_what_determines_the_output(vit_folder: Path, copy_of: Copy):
+    """Weights and preprocessing enter the key; the folder and a crop of nothing do not."""
+    folder = copy_of(vit_folder)
+    identity = loader("timm").identity
+    first = identity(declare(), vit_folder)
+    assert identity(declare(), folder) == first
+    assert first["preprocessing"]["crop"] == 0.95
+    tensors = load_file(weights_of(folder))
+    tensors["cls_token"] += 1
+    save_file(tensors, weights_of(folder))
+    assert identity(declare(), folder) != first
+    whole = identity(declare(preprocessing=preprocessing(crop=1.0)), weights_of_alone(folder))
+    assert "crop" not in whole["preprocessing"]
+
+
+def weights_of_alone(folder: Path) -> Path:
+    """Return the weights file with nothing beside it."""
+    (folder / "config.json").unlink()
+    return weights_of(folder)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_manifests_agree_with_timm(name: str):
+    """Architecture, width, input size and preprocessing are those that timm states."""
+    import timm
+
+    path = resources.files("manifests") / "encoders" / f"{name}.toml"
+    manifest = read_manifest(path, EncoderManifest)
+    repository = manifest.weights.repository
+    published = timm.get_pretrained_cfg(repository.removeprefix("timm/")).to_dict()
+    assert published["hf_hub_id"] == repository
+    assert published["architecture"] == manifest.weights.architecture
+    assert published["license"] == manifest.licence.spdx.lower()
+    assert published["input_size"] == (3, manifest.input_size, manifest.input_size)
+    assert published["crop_mode"] == "center"
+    assert manifest.preprocessing.resize_mode == "shortest"
+    own = manifest.preprocessing
+    assert (own.interpolation, own.mean, own.std, own.crop) == tuple(
+        published[key] for key in ("interpolation", "mean", "std", "crop_pct")
+    )
+    with torch.device("meta"):
+        model = timm.create_model(manifest.weights.architecture, num_classes=0)
+    assert model.num_features == manifest.width
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ('architecture = "resnet50"', "", "weights: .*timm's name of its architecture"),
+        ('architecture = "resnet50"', 'architecture = "resnet50"\nquick_gelu = true', "quick_gelu"),
+        ('"vision-only"', '"vision-language"', "kind: .*write vision-only"),
+        ("crop = 0.95", "crop = 0.0", "preprocessing.crop"),
+        ('"shortest"', '"longest"', "preprocessing.crop: .*shortest or squash"),
+    ],
+)
+def test_manifests_that_no_model_has(old: str, new: str, fault: str, tmp_path: Path):
+    """A field that the family does not read, or lacks, is refused."""
+    text = (resources.files("manifests") / "encoders" / "resnet50-imagenet.toml").read_text()
+    assert old in text
+    path = tmp_path / "encoder.toml"
+    path.write_text(text.replace(old, new))
+    with pytest.raises(ManifestError, match=fault):
+        read_manifest(path, EncoderManifest)
