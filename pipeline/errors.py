@@ -48,7 +48,7 @@ class VerificationError(PipelineError):
 
 
 class NonDeterminismError(VerificationError):
-    """Two writers of the same unit produced different bytes."""
+    """The same work done twice gave results that differ by more than is allowed."""
 
 
 class HeldError(PipelineError):

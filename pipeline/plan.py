@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from pipeline.artifact import Artifact, Manifest
+from pipeline.differences import nearest_version, recipe_differences
 from pipeline.errors import MissingInputError
 from pipeline.recipe import Recipe, SealedRecipe
 from pipeline.store import Store
@@ -73,38 +74,10 @@ def make_plan(store: Store, targets: Iterable[Node]) -> Plan:
 
 def explain(store: Store, recipe: Recipe) -> list[str]:
     """Return why a recipe has no sealed artifact: as differences to the nearest one that exists."""
-    folder = store.folder(recipe).parent
-    others = [
-        manifest
-        for manifest in store.manifests_below(folder)
-        if manifest.recipe_key != recipe.key and manifest.folder.parent == folder
-    ]
-    if not others:
+    nearest = nearest_version(store, recipe)
+    if nearest is None:
         return ["never built"]
-    nearest = min(others, key=lambda manifest: len(differences(manifest, recipe)))
-    return differences(nearest, recipe)
-
-
-def differences(manifest: Manifest, recipe: Recipe) -> list[str]:
-    """Return how `recipe` differs from the recipe of a sealed artifact."""
-    found = []
-    before = int(manifest.document["version"])
-    if before != recipe.version:
-        found.append(f"stage {recipe.stage} is version {recipe.version}, was {before}")
-    old, new = manifest.parameters, recipe.parameters
-    found += [
-        f"{name} is {_short(new.get(name))}, was {_short(old.get(name))}"
-        for name in sorted(set(old) | set(new))
-        if old.get(name) != new.get(name)
-    ]
-    inputs = manifest.document["inputs"]
-    for role, source in recipe.inputs.items():
-        if role not in inputs:
-            found.append(f"input {role} is new")
-        elif inputs[role]["recipe_key"] != source.key:
-            found.append(f"input {role} ({source.label}) has changed")
-    found.extend(f"input {role} is gone" for role in inputs if role not in recipe.inputs)
-    return found or ["its record is gone"]
+    return [str(one) for one in recipe_differences(nearest, recipe, store)]
 
 
 def sealed_node(manifest: Manifest) -> Node:
@@ -165,8 +138,3 @@ def _step(store: Store, node: Node) -> Step:
     else:
         reason = "; ".join(explain(store, node.recipe))
     return Step(node, reason, units)
-
-
-def _short(value: object, length: int = 60) -> str:
-    text = repr(value)
-    return text if len(text) <= length else text[: length - 1] + "…"

@@ -85,9 +85,6 @@ def _manifest(store: Store, node: Node, records: list[Document]) -> Document:
     parts = [read_table(folder / INDEX / index_name(shard)) for shard in range(node.shards)]
     inputs = {role: store.artifact(source).manifest for role, source in recipe.inputs.items()}
     digests = {role: manifest.content_digest for role, manifest in inputs.items()}
-    attributes = dict(node.attributes)
-    for record in records:
-        attributes.update(record["attributes"])
     return {
         "schema": SCHEMA,
         "stage": recipe.stage,
@@ -115,13 +112,28 @@ def _manifest(store: Store, node: Node, records: list[Document]) -> Document:
             for path, data in _array_files(node, records).items()
         },
         "shards": [{"rows": record["rows"], "files": record["files"]} for record in records],
-        "attributes": attributes,
+        "attributes": _attributes(node, records),
         "provenance": {
             **_environment(),
             "sealed": dt.datetime.now(tz=dt.UTC).isoformat(),
             "seconds": round(sum(record["seconds"] for record in records), 4),
         },
     }
+
+
+def _attributes(node: Node, records: list[Document]) -> dict[str, Any]:
+    """Return what the node and its units say beside the content, and the tolerance if any."""
+    found = dict(node.attributes)
+    if node.tolerance is not None:
+        found["tolerance"] = node.tolerance
+    for record in records:
+        found.update(record["attributes"])
+    # Shards that an earlier version published have neither.
+    for kind, merged in (("totals", sum), ("largest", max)):
+        parts = [record.get(kind, {}) for record in records]
+        for name in sorted({name for part in parts for name in part}):
+            found[name] = merged(part[name] for part in parts if name in part)
+    return found
 
 
 def _array_files(node: Node, records: list[Document]) -> dict[str, bytes]:

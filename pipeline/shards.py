@@ -114,7 +114,9 @@ def array_metadata(spec: ItemSpec, rows: int, slots: int) -> bytes:
         {"name": "bytes", "configuration": {"endian": "little"}},
         {"name": "crc32c"},
     ]
-    axes = _AXES.get(len(spec.shape), tuple(f"axis_{i}" for i in range(len(spec.shape))))
+    plain = tuple(f"axis_{i}" for i in range(len(spec.shape)))
+    pixels = np.dtype(spec.dtype).kind != "f"
+    axes = _AXES.get(len(spec.shape), plain) if pixels or len(spec.shape) == 1 else plain
     metadata: dict[str, Any] = {
         "zarr_format": 3,
         "node_type": "array",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.alignment import require_aligned
 from pipeline.artifact import FILES, INDEX, RECORDS, Artifact, index_name, record_name
 from pipeline.digest import digest_bytes, digest_file
 from pipeline.disk import remove_tree
@@ -57,6 +58,8 @@ class Node:
     """What the manifest will say beside the content; not part of the key."""
     tolerance: float | None = None
     """Largest difference allowed between two builds; None where they must be equal."""
+    aligned: str | None = None
+    """Role of the input that has the same rows: what both indices say of a row must be equal."""
 
     @property
     def shards(self) -> int:
@@ -97,6 +100,10 @@ class UnitWriter:
 
     def __init__(self, store: Store, unit: Unit, staging: Path) -> None:
         self.attributes: dict[str, Any] = {}
+        self.totals: dict[str, int] = {}
+        """Numbers of which the artifact's attributes hold the sum over its units."""
+        self.largest: dict[str, float] = {}
+        """Numbers of which they hold the largest over its units."""
         self._store = store
         self._unit = unit
         self._staging = staging
@@ -132,6 +139,8 @@ class UnitWriter:
             message = f"{self._unit.recipe.label}: the stage wrote no index"
             raise DataError(message)
         table = self._table
+        if self._unit.node.aligned is not None:
+            require_aligned(self._store, self._unit, self._unit.node.aligned, table)
         folders: set[Path] = set()
         for name in self._specs:
             folders.add(self._publish_array(name))
@@ -265,6 +274,8 @@ class UnitWriter:
             },
             "files": self._files,
             "attributes": self.attributes,
+            "totals": self.totals,
+            "largest": self.largest,
             "seconds": round(time.perf_counter() - self._started, 4),
         }
         final = self._folder / RECORDS / record_name(self._unit.shard)

@@ -41,7 +41,7 @@ class Problem:
     """Path below the store."""
     kind: str
     """changed, truncated, missing, missing_chunk, missing_row, unexpected, leftover_staging,
-    unsealed, manifest, content."""
+    unsealed, manifest, content; and recompute, of what is made once more."""
     detail: str
 
 

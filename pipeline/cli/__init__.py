@@ -8,7 +8,22 @@ from types import FrameType
 
 import typer
 
-from pipeline.cli import analyse, audit, build, compare, demo, doctor, embed, evaluate, inspect
+from pipeline.cli import (
+    analyse,
+    audit,
+    build,
+    compare,
+    demo,
+    doctor,
+    embed,
+    evaluate,
+    export,
+    importing,
+    inspect,
+    report,
+    retrieval,
+    verify,
+)
 from pipeline.cli.output import say
 from pipeline.errors import InterruptedRunError, PipelineError
 
@@ -26,10 +41,15 @@ app = typer.Typer(
 build.register(app)
 embed.register(app)
 evaluate.register(app)
+report.register(app)
+retrieval.register(app)
 compare.register(app)
 analyse.register(app)
+export.register(app)
+importing.register(app)
 audit.register(app)
 inspect.register(app)
+verify.register(app)
 doctor.register(app)
 demo.register(app)
 

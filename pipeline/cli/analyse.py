@@ -1,4 +1,4 @@
-"""``pipeline analyse``: DCT spectra and grey-level densities of sealed sets."""
+"""``pipeline analyse``: spectra, grey levels and embedding shifts of sealed sets."""
 
 from __future__ import annotations
 
@@ -13,18 +13,41 @@ import typer
 from pipeline.cli import options
 from pipeline.cli.options import listed
 from pipeline.cli.output import ProgressDisplay, print_json, print_table, say, written
+from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pipeline.artifact import Artifact
     from pipeline.cli.sealed_sets import Group
     from pipeline.cli.study import Study
+    from pipeline.shards import ShardedArray
     from pipeline.store import Store
     from pipeline.unit import Node
     from stages.analyse.measure import Analysed, AnalysedSet, Measured
 
-TARGETS = ("spectra", "densities", "all")
+SHIFT = "shift"
+TARGETS = ("spectra", "densities", SHIFT, "all")
 CLEAN = "clean"
 DEFAULT_OUT = Path("analysis")
-Target = Annotated[str, typer.Argument(help="spectra, densities or all", metavar="TARGET")]
+Target = Annotated[
+    str,
+    typer.Argument(
+        help="spectra, densities, all (both of pixels) or shift (of embeddings)", metavar="TARGET"
+    ),
+]
+Model = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="Encoders of shift. [default: all with sealed embeddings]"),
+]
+Projection = Annotated[
+    str | None, typer.Option("--projection", help="Of shift: tsne, pca or none. [default: tsne]")
+]
+Points = Annotated[
+    int | None,
+    typer.Option("--points", min=10, help="Of shift: most points projected. [default: 2000]"),
+]
 Out = Annotated[Path, typer.Option("--out", help="Folder for tables and figures.")]
 
 
@@ -35,6 +58,7 @@ def register(app: typer.Typer) -> None:
 
 def analyse(
     target: Target = "all",
+    model: Model = None,
     store: options.Store = options.DEFAULT_STORE,
     manifests: options.Manifests = None,
     datasets: options.Datasets = None,
@@ -42,15 +66,17 @@ def analyse(
     splits: options.Splits = None,
     only: options.Only = None,
     seed: options.Seed = 0,
+    projection: Projection = None,
+    points: Points = None,
     out: Out = DEFAULT_OUT,
     workers: options.Workers = options.DEFAULT_WORKERS,
     as_json: options.AsJson = False,
 ) -> None:
-    """Compare the pixels of sealed sets with their clean splits: spectra and densities.
+    """Compare sealed sets with their clean splits: spectra and densities, or embedding shifts.
 
     Writes Parquet tables and PNG figures: mean DCT spectra of the luminance by frequency, and how
-    often each grey level occurs. Reads sealed sets only; exits 4 and says what to build where a
-    selected set is missing.
+    often each grey level occurs; of shift, how far embeddings move, from sealed embeddings alone.
+    Exits 4 and says what to build or embed where something selected is missing.
     """
     from pipeline.cli.sealed_sets import sealed_groups
     from pipeline.cli.study import Study
@@ -59,23 +85,44 @@ def analyse(
 
     if target not in TARGETS:
         raise unknown_name("target", target, TARGETS)
-    measures = ("spectra", "densities") if target == "all" else (target,)
     study = Study(Store.open(store), manifests, seed=seed)
+    if target == SHIFT:
+        from pipeline.cli.analyse_shift import Drawn, analyse_shift
+        from pipeline.cli.embedded_sets import Selection
+
+        chosen = Selection(
+            tuple(listed(model)),
+            suite,
+            tuple(listed(datasets)),
+            tuple(listed(splits)),
+            tuple(listed(only)),
+        )
+        drawn = Drawn.asked(projection, points)
+        analyse_shift(study, chosen, drawn, out, workers, as_json=as_json)
+        return
+    if model or projection or points:
+        message = f"--model, --projection and --points are of `pipeline analyse {SHIFT}`"
+        raise UsageError(message)
+    measures = ("spectra", "densities") if target == "all" else (target,)
     groups = sealed_groups(study, suite, listed(datasets), listed(splits), listed(only))
-    analysed = _analysed(study, groups, measures, workers)
-    files = _write(analysed, measures, out)
-    _show(analysed, files, as_json=as_json)
+    found = analysed(study, groups, measures, workers)
+    files = _write(found, measures, out)
+    _show(found, files, as_json=as_json)
 
 
-def _analysed(
-    study: Study, groups: Sequence[Group], measures: Sequence[str], workers: int
+def analysed(
+    study: Study,
+    groups: Sequence[Group],
+    measures: Sequence[str],
+    workers: int,
+    images: int | None = None,
 ) -> list[Analysed]:
-    """Measure every set once, and put each beside its clean split."""
+    """Measure every set once, or its first `images`, and put each beside its clean split."""
     from pipeline.cli.choices import unique
     from stages.analyse.measure import Analysed
 
     nodes = unique(node for group in groups for node in (group.clean, *group.sets))
-    measured = dict(_measured(study.store, nodes, measures, workers))
+    measured = dict(_measured(study.store, nodes, measures, workers, images))
 
     def one(group: Group, node: Node) -> AnalysedSet:
         return _named(study.store, group, node, measured[node.recipe.key])
@@ -87,7 +134,11 @@ def _analysed(
 
 
 def _measured(
-    store: Store, nodes: Sequence[Node], measures: Sequence[str], workers: int
+    store: Store,
+    nodes: Sequence[Node],
+    measures: Sequence[str],
+    workers: int,
+    images: int | None,
 ) -> Iterator[tuple[str, Measured]]:
     """Yield what was measured of each node by recipe key, several sets at the same time."""
     from pipeline.events import RunFinished, RunStarted, UnitFinished
@@ -101,7 +152,7 @@ def _measured(
     pool = ThreadPoolExecutor(workers)
     try:
         futures = [
-            (node, artifact, pool.submit(measure, artifact.array("images"), measures))
+            (node, artifact, pool.submit(measure, _first(artifact, images), measures))
             for node, artifact in artifacts
         ]
         for node, artifact, future in futures:
@@ -112,6 +163,11 @@ def _measured(
     finally:
         pool.shutdown(cancel_futures=True)
         display.close()
+
+
+def _first(artifact: Artifact, images: int | None) -> ShardedArray | NDArray[np.uint8]:
+    every = artifact.array("images")
+    return every if images is None else every[:images]
 
 
 def _named(store: Store, group: Group, node: Node, measured: Measured) -> AnalysedSet:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli import options
+from pipeline.cli.audit_images import audit_images
 from pipeline.cli.output import print_json, print_table, say, show, written
 from pipeline.errors import UsageError
 
@@ -67,7 +68,8 @@ def register(app: typer.Typer) -> None:
     """Add the command group to the app."""
     group = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
     group.command("prompts")(audit_prompts)
-    app.add_typer(group, name="audit", help="Find what is wrong with published prompts.")
+    group.command("images")(audit_images)
+    app.add_typer(group, name="audit", help="Find what is wrong with prompts and with splits.")
 
 
 def audit_prompts(

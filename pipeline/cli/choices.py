@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pipeline.cli.imported_sets import require_imported
 from pipeline.errors import UsageError
 from pipeline.selectors import unmatched
 
@@ -39,7 +40,8 @@ def default_suites(
         if suite.count("@") > 1:
             message = f"suite {suite.removesuffix(rendered_by)} names another backend: {backend}"
             raise UsageError(message)
-        study.suite(suite)
+        if not require_imported(study.store, suite):
+            study.suite(suite)
     return named
 
 

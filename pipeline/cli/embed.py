@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipeline.cli import options
+from pipeline.cli import features, options
 from pipeline.cli.options import listed
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
+    from pipeline.cli.execution import Resources
     from pipeline.cli.study import Study
     from pipeline.unit import Node
+
+
+def stopping_quietly(share: bool) -> bool:
+    """Let a process that builds a share stop without a word when asked to."""
+    if share:
+        from pipeline.cli.share import stop_quietly
+
+        stop_quietly()
+    return share
+
 
 Model = Annotated[
     list[str], typer.Option("--model", help="Encoder, comma-separated or repeated for several.")
@@ -36,6 +48,20 @@ Download = Annotated[
         "--download", help="Fetch missing weights into the hub cache; else no network is used."
     ),
 ]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        help=(
+            "auto, cpu, cuda (all GPUs, one process each), cuda:<number>, or several of these, "
+            "comma-separated or repeated. [default: auto]"
+        ),
+    ),
+]
+Share = Annotated[
+    bool,
+    typer.Option("--share", hidden=True, help="See pipeline.cli.share.", callback=stopping_quietly),
+]
 BatchSize = Annotated[
     int | None,
     typer.Option("--batch-size", min=1, help="Images computed at once. [default: by device]"),
@@ -47,6 +73,13 @@ Precision = Annotated[
         help="float32, or bf16 or fp16: faster on a GPU, other embeddings, kept as NAME@bf16.",
     ),
 ]
+StoredAs = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype",
+        help="float32 or float16: half the bytes, kept as NAME@float16. [default: by encoder]",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,6 +88,7 @@ def register(app: typer.Typer) -> None:
 
 
 def embed(
+    context: typer.Context,
     model: Model,
     store: options.Store = options.DEFAULT_STORE,
     manifests: options.Manifests = None,
@@ -65,17 +99,21 @@ def embed(
     protocols: Protocols = None,
     only: options.Only = None,
     prompts: Prompts = None,
+    kind: features.FeaturesOption = "global",
+    blocks: features.BlocksOption = None,
     weights: options.Weights = None,
     download: Download = False,
-    device: options.Device = "auto",
+    device: Devices = None,
     batch_size: BatchSize = None,
     precision: Precision = "float32",
+    dtype: StoredAs = None,
     seed: options.Seed = 0,
     workers: options.Workers = options.DEFAULT_WORKERS,
     no_wait: options.NoWait = False,
     dry_run: options.DryRun = False,
-    as_json: options.AsJson = False,
+    as_json: options.AsJson = False,  # noqa: ARG001 - read of the context
     log: options.Log = None,
+    share: Share = False,  # noqa: ARG001 - read of the context
 ) -> None:
     """Embed every sealed set and its clean split with a frozen encoder.
 
@@ -84,35 +122,97 @@ def embed(
 
     With --prompts the prompts that `pipeline build prompts` made are embedded instead, and images
     only where --datasets, --run, --suite, --splits or --only select them too.
+
+    With --features patch the outputs of --blocks are stored: for every patch of the selected images
+    (train splits with --splits only) and, with --prompts, for every token of the prompts.
     """
-    from pipeline.cli.choices import unique
-    from pipeline.cli.execution import Resources, build
+    from pipeline.cli.devices import device_names
+    from pipeline.cli.execution import Resources
     from pipeline.cli.fetched_weights import fetch_weights
     from pipeline.cli.study import Study
     from pipeline.store import Store
 
     opened = Store.open(store)
+    devices = device_names(listed(device))
     study = Study(
-        opened, manifests, weights=weights, device=device, batch_size=batch_size, seed=seed
+        opened, manifests, weights=weights, device=devices[0], batch_size=batch_size, seed=seed
     )
-    names = [study.encoder(name).id for name in in_precision(listed(model), precision)]
+    variants = [stored_as(study, n, dtype) for n in in_precision(listed(model), precision)]
+    names = [study.encoder(name).id for name in variants]
     if download and not dry_run:
         fetch_weights([study.encoder(name) for name in names], weights)
-    require_protocols(listed(protocols))
-    texts = sealed_prompts(study, listed(prompts))
-    images: list[Node] = []
-    if not texts or datasets or run or suite or splits or only:
-        images = sealed_images(study, listed(datasets), run, suite, listed(splits), listed(only))
-    nodes: list[Node] = []
-    for name in names:
-        chosen = images + train_splits(study, name, images, listed(splits), listed(protocols))
-        nodes += [study.embedding(name, node) for node in unique(iter(chosen))]
-        nodes += prompt_nodes(study, name, images, run)
-        nodes += [study.prompt_row_embeddings(name, manifest) for manifest in texts]
-        if not dry_run:
-            study.pin_encoder(name)
+    selection = Selection(
+        *(listed(datasets), run, suite, listed(splits), listed(only)),
+        *(listed(prompts), listed(protocols), features.asked_features(kind, listed(blocks))),
+    )
     resources = Resources(workers, wait=not no_wait, log=log)
-    build(opened, nodes, resources, dry_run=dry_run, as_json=as_json)
+    carry_out(context, study, names, selection.nodes(study, names), resources)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is embedded, of what is sealed; the fields are the options of `embed`."""
+
+    datasets: Sequence[str]
+    run: str | None
+    suite: str | None
+    splits: Sequence[str]
+    only: Sequence[str]
+    prompts: Sequence[str]
+    protocols: Sequence[str]
+    asked: features.Asked
+
+    def nodes(self, study: Study, encoders: Sequence[str]) -> list[Node]:
+        """Return the embeddings, and the features of blocks, that encoders make.
+
+        Raises
+        ------
+        UsageError, MissingInputError
+            If something is unknown, not sealed, or not what an encoder offers.
+        """
+        from pipeline.cli.choices import unique
+
+        require_protocols(self.protocols)
+        texts = sealed_prompts(study, self.prompts)
+        images: list[Node] = []
+        if not texts or self.datasets or self.run or self.suite or self.splits or self.only:
+            chosen = (self.datasets, self.run, self.suite, self.splits, self.only)
+            images = sealed_images(study, *chosen)
+        nodes: list[Node] = []
+        for name in encoders:
+            if self.asked.embeddings:
+                train = train_splits(study, name, images, self.splits, self.protocols)
+                nodes += [study.embedding(name, node) for node in unique(iter(images + train))]
+                nodes += prompt_nodes(study, name, images, self.run)
+                nodes += [study.prompt_row_embeddings(name, manifest) for manifest in texts]
+            nodes += self.asked.nodes(study, name, images, texts)
+        return nodes
+
+
+def carry_out(
+    context: typer.Context,
+    study: Study,
+    encoders: Sequence[str],
+    nodes: Sequence[Node],
+    resources: Resources,
+) -> None:
+    """Build nodes as the options of the command, which `context` holds, say: where, or not yet."""
+    from pipeline.cli.devices import OnDevices, device_names, repeated
+    from pipeline.cli.execution import build
+    from stages.embed.schema import HAND_MADE
+
+    given = context.params
+    for name in () if given["dry_run"] else encoders:
+        study.pin_encoder(name)
+    if given["share"]:
+        from pipeline.cli.share import build_share
+
+        build_share(study.store, nodes, resources)
+        return
+    learned = any(study.encoder(name).family not in HAND_MADE for name in encoders)
+    runner = OnDevices(device_names(listed(given["device"])), repeated(context), learned)
+    resources = replace(resources, runner=runner)
+    build(study.store, nodes, resources, dry_run=given["dry_run"], as_json=given["as_json"])
 
 
 def in_precision(names: Sequence[str], precision: str) -> list[str]:
@@ -124,6 +224,22 @@ def in_precision(names: Sequence[str], precision: str) -> list[str]:
         raise unknown_name("precision", precision, PRECISIONS)
     added = "" if precision == "float32" else f"@{precision}"
     return [name.removesuffix(added) + added for name in names]
+
+
+def stored_as(study: Study, name: str, dtype: str | None) -> str:
+    """Return the name of an encoder stored in a type: ``<id>@float16``; as declared, the id itself.
+
+    Raises
+    ------
+    UsageError
+        If the type is unknown.
+    """
+    from pipeline.manifest import unknown_name
+    from stages.embed.loaded import TOLERANCE
+
+    if dtype is not None and dtype not in TOLERANCE:
+        raise unknown_name("dtype", dtype, TOLERANCE)
+    return name if dtype in {None, study.encoder(name).dtype} else f"{name}@{dtype}"
 
 
 def sealed_images(
@@ -236,16 +352,26 @@ def train_splits(
     splits: Sequence[str],
     protocols: Sequence[str],
 ) -> list[Node]:
-    """Return the train splits that the protocols of an encoder need."""
+    """Return the train and validation splits that the protocols of an encoder learn from.
+
+    Without named protocols a vision-only encoder, which has no zero-shot, is given those of all.
+    """
+    from pipeline.cli.systems import learning_splits
     from stages.evaluate.protocols import PROTOCOLS
 
     vision_only = study.encoder(encoder).kind == "vision-only"
-    needed = any("train" in PROTOCOLS[name].needs for name in protocols)
-    if splits or not (needed or (vision_only and not protocols)):
+    asked = protocols or (PROTOCOLS if vision_only else ())
+    if splits:
         return []
     names = dict.fromkeys(str(node.recipe.parameters["dataset"]) for node in images)
     labelled = [name for name in names if name not in study.segmentations]
-    return [study.split(name, "train") for name in labelled if "train" in study.splits(name)]
+    needed = {
+        (name, split): study.split(name, split)
+        for name in labelled
+        for protocol in asked
+        for split in learning_splits(study, name, protocol)
+    }
+    return list(needed.values())
 
 
 def prompt_nodes(study: Study, encoder: str, images: Sequence[Node], run: str | None) -> list[Node]:

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.cli.output import (
     ProgressDisplay,
@@ -24,6 +24,24 @@ from pipeline.plan import Plan, make_plan
 from pipeline.store import Store
 from pipeline.unit import Node
 
+if TYPE_CHECKING:
+    from pipeline.runner import Outcome
+
+
+class Runner(Protocol):
+    """What carries out a plan: `pipeline.runner.run`, or what does it with several processes."""
+
+    def __call__(
+        self,
+        store: Store,
+        plan: Plan,
+        *,
+        workers: int,
+        listeners: Sequence[Listener],
+        wait_for_others: bool,
+    ) -> Outcome:
+        """Build what the plan lists."""
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -32,6 +50,8 @@ class Resources:
     workers: int
     wait: bool = True
     log: Path | None = None
+    runner: Runner | None = None
+    """What carries it out, by default threads of this process."""
 
 
 def build(
@@ -62,13 +82,14 @@ def execute(store: Store, plan: Plan, resources: Resources) -> int:
         return 0
     from pipeline.runner import run  # pyarrow is for runs that do something
 
+    carry_out = resources.runner or run
     display = ProgressDisplay()
     listeners: list[Listener] = [display]
     log = _open_log(resources.log)
     if log is not None:
         listeners.append(log)
     try:
-        outcome = run(
+        outcome = carry_out(
             store,
             plan,
             workers=resources.workers,

@@ -1,8 +1,7 @@
-"""``pipeline list``, ``plan``, ``status``, ``explain`` and ``verify``: look, change nothing."""
+"""``pipeline list``, ``plan``, ``status`` and ``explain``: look, change nothing."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,7 +39,6 @@ def register(app: typer.Typer) -> None:
     app.command()(plan)
     app.command()(status)
     app.command()(explain)
-    app.command()(verify)
 
 
 def list_(
@@ -166,56 +164,6 @@ def explain(
             show(f"  {key} = {text[:LONGEST_VALUE]}{' … (--json has all of it)' if cut else ''}")
         for role, source in one["inputs"].items():
             show(f"  input {role}: {source}")
-
-
-def verify(
-    selectors: Selectors = None,
-    store: options.Store = options.DEFAULT_STORE,
-    workers: options.Workers = options.DEFAULT_WORKERS,
-    as_json: options.AsJson = False,
-) -> None:
-    """Compare every byte of the store with what its manifests promise; exit 5 on a difference."""
-    from pipeline.cli.output import VerifyProgress
-    from pipeline.errors import UsageError, VerificationError
-    from pipeline.selectors import selects, unmatched
-    from pipeline.store import Store
-    from pipeline.verify import verify as check
-
-    opened = Store(store)
-    with contextlib.suppress(VerificationError):  # damage to its own file is told as a problem
-        opened = Store.open(store)
-    labels = ["/".join(path.relative_to(store).parts[:-1]) for path in opened.artifact_folders()]
-    if missed := unmatched(selectors or [], labels):
-        message = f"no artifact matches {missed[0]!r}; see `pipeline list`"
-        raise UsageError(message)
-    progress = VerifyProgress()
-    problems = check(
-        opened,
-        lambda label: selects(selectors or [], label),
-        workers=workers,
-        progress=progress,
-    )
-    if as_json:
-        print_json(
-            "verify",
-            {
-                "artifacts": progress.artifacts,
-                "bytes": progress.nbytes,
-                "problems": [
-                    {"artifact": p.artifact, "file": p.file, "kind": p.kind, "detail": p.detail}
-                    for p in problems
-                ],
-            },
-        )
-    else:
-        for problem in problems:
-            show(f"{problem.kind}: {problem.file}: {problem.detail}")
-        show(
-            f"{progress.artifacts} artifacts, {size(progress.nbytes)} read: "
-            f"{len(problems)} problems"
-        )
-    if problems:
-        raise typer.Exit(5)
 
 
 def _sealed_rows(store: Store, stage: str | None) -> list[dict[str, Any]]:

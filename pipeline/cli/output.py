@@ -150,6 +150,10 @@ class VerifyProgress:
         """Count one artifact."""
         self.artifacts += 1
         self.nbytes += nbytes
+        self.tell(f"{self.artifacts} artifacts, {size(self.nbytes)} verified, now {label}")
+
+    def tell(self, line: str) -> None:
+        """Say a line unless another was said a short while ago."""
         if time.monotonic() - self._said > _LINE_SECONDS:
             self._said = time.monotonic()
-            say(f"{self.artifacts} artifacts, {size(self.nbytes)} verified, now {label}")
+            say(line)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.choices import DEFAULT_RUN, named_in, require_matches
 from pipeline.cli.embed import present_datasets
+from pipeline.cli.imported_sets import require_imported
 from pipeline.errors import MissingInputError
 from pipeline.selectors import selects
 
@@ -46,7 +47,8 @@ def sealed_groups(
     named = bool(names)
     suites = study.suites_present()
     if suite:
-        study.suite(suite)
+        if not require_imported(study.store, suite):
+            study.suite(suite)
         suites = [suite]
     wanted = suites or list(study.run(DEFAULT_RUN).suites)
     found: list[Group] = []

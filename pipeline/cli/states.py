@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import Manifest
 from pipeline.cli.choices import unique
+from pipeline.differences import Difference, nearest_version, recipe_differences
 from pipeline.errors import MissingInputError, UsageError, VerificationError
-from pipeline.plan import differences, explain
 from pipeline.selectors import selects
 from pipeline.store import Store
 from stages.corrupt.stage import CORRUPTIONS
@@ -80,18 +80,7 @@ def _explanation(
     store: Store, state: str, label: str, manifest: Manifest | None, node: Node | None
 ) -> dict[str, Any]:
     stage, name = label.split("/", 1)
-    reasons: list[str] = []
-    if state == "damaged" and manifest is not None:
-        kinds = ", ".join(store.damaged()[manifest.identity])
-        reasons = [f"the last verify found: {kinds}; remove {manifest.folder} and build again"]
-    elif state == "damaged":
-        reasons = ["its manifest was changed or cut short; remove its folder and build again"]
-    elif state == "stale" and manifest is not None:
-        reasons = differences(manifest, node.recipe) if node else ["an input of it has changed"]
-    elif state == "missing" and node is not None:
-        records = len(store.records(node.recipe))
-        partial = [f"partial: {records} of {node.shards} shards are published"] if records else []
-        reasons = partial or explain(store, node.recipe)
+    reasons, compared, changes = _reasons(store, state, manifest, node)
     recipe = node.recipe if node else None
     if manifest is not None:
         parameters = manifest.parameters
@@ -110,10 +99,43 @@ def _explanation(
         "name": name,
         "state": state,
         "reasons": reasons,
+        "compared_with": compared.recipe_key if compared else None,
+        "differences": [one.document for one in changes],
         "recipe_key": key,
         "parameters": parameters,
         "inputs": inputs,
     }
+
+
+def _reasons(
+    store: Store, state: str, manifest: Manifest | None, node: Node | None
+) -> tuple[list[str], Manifest | None, list[Difference]]:
+    """Return why an artifact lacks, the sealed one its recipe is compared with, and how it differs.
+
+    A stale one is compared with its own recipe as it was sealed, a missing one with the nearest of
+    its name that is sealed.
+    """
+    if state == "damaged":
+        if manifest is None:
+            return (
+                ["its manifest was changed or cut short; remove its folder and build again"],
+                None,
+                [],
+            )
+        kinds = ", ".join(store.damaged()[manifest.identity])
+        fate = f"remove {manifest.folder} and build again"
+        return [f"the last verify found: {kinds}; {fate}"], None, []
+    compared = manifest if state == "stale" else None
+    if node is None:
+        return ["an input of it has changed"] if state == "stale" else [], None, []
+    if state == "missing":
+        if records := len(store.records(node.recipe)):
+            return [f"partial: {records} of {node.shards} shards are published"], None, []
+        compared = nearest_version(store, node.recipe)
+        if compared is None:
+            return ["never built"], None, []
+    changes = [] if compared is None else recipe_differences(compared, node.recipe, store)
+    return [str(one) for one in changes], compared, changes
 
 
 def _readable(store: Store) -> tuple[dict[str, Manifest], list[dict[str, Any]]]:

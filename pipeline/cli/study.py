@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.catalogue import Catalogue, by_id
+from pipeline.cli.imported_sets import has_imported, imported_sets, refuse_imported
 from pipeline.digest import Json, digest_json
 from pipeline.errors import MissingInputError, UsageError
 from pipeline.manifest import unknown_name
 from pipeline.store import Store
 from pipeline.unit import Node
-from stages.corrupt.naming import split_name
+from stages.corrupt.naming import is_imported, split_name
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
@@ -154,7 +155,8 @@ class Study:
         return cast("RuleSet", _named("rule set", name, self.rule_sets))
 
     def suite(self, name: str) -> SuiteManifest:
-        """Return a corruption suite."""
+        """Return a corruption suite, which renders sets; an imported one is none."""
+        refuse_imported(self.store, name)
         base, _ = split_name(name)
         return cast("SuiteManifest", _named("suite", base, self.suites))
 
@@ -171,19 +173,26 @@ class Study:
         return [name for name in present if self.has_suite(name)]
 
     def has_suite(self, name: str) -> bool:
-        """Return whether a suite of this name, with or without a backend, is declared."""
-        return name.partition("@")[0] in self.suites
+        """Return whether a suite of this name is declared, with any backend, or imported."""
+        return name.partition("@")[0] in self.suites or has_imported(self.store, name)
 
     def covers(self, suite: str, dataset: str) -> bool:
         """Return whether a suite has corruptions for a dataset."""
+        if is_imported(suite):
+            return has_imported(self.store, f"{suite}/{dataset}")
         datasets = self.suite(suite).datasets
         return not datasets or self.dataset(dataset).family in datasets
 
     def encoder(self, name: str) -> EncoderManifest:
-        """Return an encoder's manifest; ``<id>@bf16`` is the encoder in that precision."""
-        base, precision = self._in_precision(name)
+        """Return an encoder's manifest.
+
+        ``<id>@bf16`` is the encoder computing in that precision, ``<id>@float16`` stored in that
+        type, ``<id>@bf16@float16`` both.
+        """
+        base, _, dtype = self._variant(name)
         manifest = cast("EncoderManifest", _named("encoder", base, self.encoders))
-        return manifest if precision == "float32" else manifest.model_copy(update={"id": name})
+        changes = {"id": name} | ({"dtype": dtype} if dtype else {})
+        return manifest if base == name else manifest.model_copy(update=changes)
 
     def run(self, name: str) -> RunManifest:
         """Return a run."""
@@ -247,18 +256,14 @@ class Study:
     def sets(self, suite: str, dataset: str, split: str, seed: int | None = None) -> list[Node]:
         """Return the sets of a split: every corruption at every severity.
 
-        `suite` may name a backend: ``medimeta-c@torch``.
+        `suite` may name a backend: ``medimeta-c@torch``. Those of an imported suite are the sealed
+        ones, whatever the seed.
         """
-        from stages.corrupt.applying import applied
+        if is_imported(suite):
+            return imported_sets(self.store, suite, self.split(dataset, split))
         from stages.corrupt.stage import set_node
 
-        of = self.dataset(dataset)
-        height, width = (
-            (None, None) if dataset in self.segmentations else self.labelled(dataset).shape
-        )
-        declared = applied(
-            self.suite(suite), self.suites, dataset=of.family, height=height, width=width
-        )
+        declared = self.applied_suite(suite, dataset)
         _, backend = split_name(suite)
         images = self.split(dataset, split)
         seed = self._seed if seed is None else seed
@@ -273,13 +278,25 @@ class Study:
                 nodes.append(self._nodes[key])
         return nodes
 
+    def applied_suite(self, suite: str, dataset: str) -> SuiteManifest:
+        """Return what a suite is for a dataset: a plain list of corruptions."""
+        from stages.corrupt.applying import applied
+
+        of = self.dataset(dataset)
+        height, width = (
+            (None, None) if dataset in self.segmentations else self.labelled(dataset).shape
+        )
+        return applied(
+            self.suite(suite), self.suites, dataset=of.family, height=height, width=width
+        )
+
     def embedding(self, encoder: str, images: Node) -> Node:
         """Return the embeddings of an image artifact."""
         from stages.embed.stage import image_node
 
         key = ("embedding", encoder, images.recipe.key)
         if key not in self._nodes:
-            self._nodes[key] = image_node(*self._loaded(encoder), images)
+            self._nodes[key] = image_node(*self.loaded(encoder), images)
         return self._nodes[key]
 
     def prompt_row_embeddings(self, encoder: str, prompts: Manifest) -> Node:
@@ -289,11 +306,12 @@ class Study:
 
         key = ("prompt rows", encoder, prompts.recipe_key)
         if key not in self._nodes:
-            self._nodes[key] = prompt_rows_node(*self._loaded(encoder), sealed_node(prompts))
+            self._nodes[key] = prompt_rows_node(*self.loaded(encoder), sealed_node(prompts))
         return self._nodes[key]
 
     def prompt_embeddings(self, encoder: str, dataset: str, run: RunManifest) -> dict[str, Node]:
         """Return the class prompt embeddings of a dataset by prompt set; none for vision-only."""
+        from pipeline.cli.class_prompts import class_prompts
         from stages.embed.stage import prompt_node
 
         if self.encoder(encoder).kind == "vision-only":
@@ -302,15 +320,20 @@ class Study:
         for prompt_set in self.dataset(dataset).prompts:
             key = ("prompts", encoder, dataset, prompt_set, run.id)
             if key not in self._nodes:
-                prompts = self._class_prompts(dataset, prompt_set, run)
-                loaded, identity = self._loaded(encoder)
+                prompts = class_prompts(self.labelled(dataset), prompt_set, run)
+                loaded, identity = self.loaded(encoder)
                 self._nodes[key] = prompt_node(loaded, identity, dataset, prompt_set, prompts)
             found[prompt_set] = self._nodes[key]
         return found
 
+    @property
+    def device(self) -> str:
+        """Where torch computes; a resource."""
+        return self._device
+
     def pin_encoder(self, encoder: str) -> None:
         """Remember which files an encoder has in this store, for commands that have none."""
-        digest = digest_json(self._loaded(encoder)[1])
+        digest = digest_json(self.loaded(encoder)[1])
         if self.store.pins().get("encoders", {}).get(encoder) != digest:
             self.store.pin("encoders", encoder, digest)
 
@@ -318,27 +341,9 @@ class Study:
         """Return the declared encoders that have any sealed embeddings, in name order."""
         folder = self.store.root / "embeddings"
         present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        return sorted(name for name in present if self._in_precision(name)[0] in self.encoders)
+        return sorted(name for name in present if self._variant(name)[0] in self.encoders)
 
-    def _class_prompts(self, dataset: str, prompt_set: str, run: RunManifest) -> list[Any]:
-        from stages.embed.stage import ClassPrompt
-        from stages.evaluate.templates import expand
-
-        declared = self.labelled(dataset)
-        named = [(declared.prompts[prompt_set], False)]
-        if prompt_set in declared.absent_prompts:
-            named.append((declared.absent_prompts[prompt_set], True))
-        prompts = []
-        for template, texts in run.templates.items():
-            for classes, absent in named:
-                filled, ids = expand(texts, classes, declared.id)
-                prompts += [
-                    ClassPrompt(template, class_id, declared.classes[class_id], text, absent)
-                    for text, class_id in zip(filled, ids, strict=True)
-                ]
-        return prompts
-
-    def _loaded(self, name: str) -> tuple[LoadedOnce, dict[str, Json]]:
+    def loaded(self, name: str) -> tuple[LoadedOnce, dict[str, Json]]:
         """Return an encoder to be loaded on demand, and what identifies its files.
 
         Where the files are not at hand, the identity is that of the sealed embeddings which the
@@ -355,20 +360,27 @@ class Study:
                 found = self._pinned_identity(name)
                 if not found or self._weights is not None:
                     raise
-            _, precision = self._in_precision(name)
+            _, precision, _ = self._variant(name)
             loaded = LoadedOnce(manifest, self._weights, self._device, self._batch_size, precision)
             self._encoders[name] = (loaded, found)
         return self._encoders[name]
 
-    def _in_precision(self, name: str) -> tuple[str, Precision]:
-        """Return the id and the precision of an encoder; a declared id is one in float32."""
-        from stages.embed.loaded import PRECISIONS
+    def _variant(self, name: str) -> tuple[str, Precision, str | None]:
+        """Return id, precision and, where it is another than declared, stored type of an encoder.
 
-        base, _, last = name.rpartition("@")
-        for precision in PRECISIONS if base and name not in self.encoders else ():
+        A declared id is one as declared, in float32.
+        """
+        from stages.embed.loaded import PRECISIONS, TOLERANCE
+
+        base, dtype = name, None
+        front, _, last = base.rpartition("@")
+        if front and base not in self.encoders and last in TOLERANCE:
+            base, dtype = front, last
+        front, _, last = base.rpartition("@")
+        for precision in PRECISIONS if front and base not in self.encoders else ():
             if precision == last and precision != "float32":
-                return base, precision
-        return name, "float32"
+                return front, precision, dtype
+        return base, "float32", dtype
 
     def _pinned_identity(self, name: str) -> dict[str, Json]:
         pin = self.store.pins().get("encoders", {}).get(name)

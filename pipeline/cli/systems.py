@@ -14,7 +14,7 @@ from pipeline.selectors import selects
 from stages.corrupt.stage import CORRUPTIONS
 from stages.evaluate.predictions import CLEAN, System
 from stages.evaluate.protocols import PROTOCOLS
-from stages.evaluate.stage import EvaluatedSet, SystemInputs
+from stages.evaluate.stage import EvaluatedSet, Labelled, SystemInputs
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
@@ -156,18 +156,26 @@ class Systems:
         if "train" not in study.splits(cell.dataset):
             self._skip(what, cell.where, "the dataset has no train split", "", required=required)
             return
-        train = study.split(cell.dataset, "train")
-        embedded = study.embedding(cell.encoder, train)
-        if study.store.sealed(embedded.recipe) is None:
-            command = (
-                f"embed --model {cell.encoder} --datasets {cell.dataset} --protocols {protocol}"
-            )
-            self._skip(
-                what, cell.where, "the train split is not embedded", command, required=required
-            )
+        labelled: dict[str, Labelled] = {}
+        for name in learning_splits(study, cell.dataset, protocol):
+            if name == cell.split:
+                continue  # nothing is learned from what is evaluated
+            split = study.split(cell.dataset, name)
+            labelled[name] = Labelled(split, study.embedding(cell.encoder, split))
+            if study.store.sealed(labelled[name].embeddings.recipe) is None:
+                command = (
+                    f"embed --model {cell.encoder} --datasets {cell.dataset} --protocols {protocol}"
+                )
+                reason = f"the {name} split is not embedded"
+                self._skip(what, cell.where, reason, command, required=required)
+                return
+        if "train" not in labelled:
+            reason = "the train split is what is evaluated"
+            self._skip(what, cell.where, reason, "", required=required)
             return
         system = System(*cell, protocol, None, None, None, 0)
-        self.found.append(SystemInputs(system, images, evaluated, train, embedded))
+        inputs = SystemInputs(system, images, evaluated, labelled["train"], labelled.get("val"))
+        self.found.append(inputs)
 
     def _add_with_texts(
         self, cell: Cell, protocol: str, images: Node, evaluated: tuple[EvaluatedSet, ...]
@@ -210,6 +218,13 @@ class Systems:
         asked = self._named or chosen.suites or chosen.splits or chosen.encoders or chosen.protocols
         if asked and not self.found:
             self.skipped = [replace(one, required=True) for one in self.skipped]
+
+
+def learning_splits(study: Study, dataset: str, protocol: str) -> list[str]:
+    """Return the splits that a protocol learns from and the dataset has: train, then val."""
+    needs = PROTOCOLS[protocol].needs
+    wanted = [split for need, split in (("train", "train"), ("validation", "val")) if need in needs]
+    return [split for split in wanted if split in study.splits(dataset)]
 
 
 def _evaluated(embedding: Node, images: Node) -> EvaluatedSet:

@@ -1,5 +1,5 @@
-"""Analyse stage: DCT spectra and grey-level densities of sealed sets, as tables and figures.
+"""Analyse stage: spectra, grey levels and embedding shifts of sealed sets, as tables and figures.
 
-Nothing heavy is imported here; SciPy, pyarrow and matplotlib are loaded by the functions that use
-them.
+Nothing heavy is imported here; SciPy, scikit-learn, pyarrow and matplotlib are loaded by the
+functions that use them.
 """

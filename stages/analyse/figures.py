@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from stages.analyse.spectra import reduced
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+Form: TypeAlias = Literal["png", "svg"]
 DPI = 100
 _MAP_SIDE = 64  # cells of a drawn map; more would not be seen
 _ALL_BUT_OUTLIERS = 99.5  # percentile that a scale of differences reaches to
@@ -24,12 +25,12 @@ _BESIDE = 4  # grey levels left and right of a panel, so that a peak at black or
 _LOG = "log10(1 + |X|)"
 
 
-def profile_figure(suite: str, groups: Sequence[Analysed]) -> bytes:
+def profile_figure(suite: str, groups: Sequence[Analysed], form: Form = "png") -> bytes:
     """Draw mean spectra by frequency: magnitudes above, differences from clean below.
 
     A line is the mean over the severities of one corruption, a column one split.
     """
-    figure, axes = _grid(2, len(groups), 3.4, 2.9, 2.0)
+    figure, axes = grid(2, len(groups), 3.4, 2.9, 2.0)
     colours = _colours(groups)
     for group, (above, below) in zip(groups, axes.T, strict=True):
         clean = group.clean.spectrum.profile
@@ -38,7 +39,7 @@ def profile_figure(suite: str, groups: Sequence[Analysed]) -> bytes:
         below.axhline(0, color="black", lw=2)
         for name, sets in group.corruptions.items():
             mean = np.mean([one.spectrum.profile.log_magnitude[1:] for one in sets], axis=0)
-            above.plot(frequency, mean, color=colours[name], lw=1.2, label=_readable(name))
+            above.plot(frequency, mean, color=colours[name], lw=1.2, label=readable(name))
             below.plot(frequency, mean - of_clean, color=colours[name], lw=1.2)
         above.set_title(_titled(group), fontsize=9)
         below.set_xlabel("frequency, cycles/pixel")
@@ -49,7 +50,7 @@ def profile_figure(suite: str, groups: Sequence[Analysed]) -> bytes:
     axes[1, 0].set_ylabel("difference from clean")
     _legend(figure, colours)
     figure.suptitle(f"{suite}: DCT spectra of the luminance, {_severities(groups)}")
-    return _png(figure)
+    return rendered(figure, form)
 
 
 def map_figure(suite: str, groups: Sequence[Analysed]) -> bytes:
@@ -58,7 +59,7 @@ def map_figure(suite: str, groups: Sequence[Analysed]) -> bytes:
     A row is one split with a scale of its own for its differences, a panel one corruption, mean
     over its severities.
     """
-    figure, axes = _grid(len(groups), 1 + _most(groups), 1.9, 2.1, 1.6)
+    figure, axes = grid(len(groups), 1 + _most(groups), 1.9, 2.1, 1.6)
     for group, (first, *others) in zip(groups, axes, strict=True):
         clean = _map(group.clean)
         shown = first.imshow(clean, cmap="viridis", extent=(0, 0.5, 0.5, 0))
@@ -73,17 +74,17 @@ def map_figure(suite: str, groups: Sequence[Analysed]) -> bytes:
         scale = {"cmap": "RdBu_r", "vmin": -(largest or 1), "vmax": largest or 1}
         drawn = [
             panel.imshow(changes[name], extent=(0, 0.5, 0.5, 0), **scale)
-            for panel, name in _panels(others, changes)
+            for panel, name in panels_of(others, changes)
         ]
         figure.colorbar(drawn[-1], ax=others[len(changes) - 1], shrink=0.7)
     for panel in axes.ravel():
         panel.tick_params(labelsize=6)
     title = f"{suite}: DCT spectra of the luminance and their difference from clean"
     figure.suptitle(f"{title}, {_severities(groups)}")
-    return _png(figure)
+    return rendered(figure, "png")
 
 
-def density_figure(suite: str, groups: Sequence[Analysed]) -> bytes:
+def density_figure(suite: str, groups: Sequence[Analysed], form: Form = "png") -> bytes:
     """Draw grey-level densities of all channels: clean as an area, a line per severity.
 
     A row is one split, a panel one corruption; all panels of a row share their scale.
@@ -93,11 +94,11 @@ def density_figure(suite: str, groups: Sequence[Analysed]) -> bytes:
     numbers = sorted({one.severity for group in groups for one in group.sets})
     shades = colormaps["plasma"](np.linspace(0, 0.85, len(numbers)))
     colours = {f"severity {n}": shade for n, shade in zip(numbers, shades, strict=True)}
-    figure, axes = _grid(len(groups), _most(groups), 2.4, 2.0, 1.4)
+    figure, axes = grid(len(groups), _most(groups), 2.4, 2.0, 1.4)
     levels = np.arange(LEVELS)
     for group, row in zip(groups, axes, strict=True):
         clean, lowest = pooled(group.clean.counts), _floor(group)
-        for panel, name in _panels(row, group.corruptions):
+        for panel, name in panels_of(row, group.corruptions):
             panel.fill_between(levels, lowest, clean, where=clean > lowest, color="0.75", lw=0)
             for one in group.corruptions[name]:
                 share = pooled(one.counts)
@@ -111,10 +112,10 @@ def density_figure(suite: str, groups: Sequence[Analysed]) -> bytes:
         row[0].set_ylabel(f"{_titled(group)}\nshare of pixels", fontsize=8)
     _legend(figure, {"clean": "0.75", **colours})
     figure.suptitle(f"{suite}: grey-level densities, all channels")
-    return _png(figure)
+    return rendered(figure, form)
 
 
-def _grid(
+def grid(
     rows: int, columns: int, width: float, height: float, head: float
 ) -> tuple[Figure, NDArray[np.object_]]:
     """Return a figure of panels, each `width` x `height` inches, and `head` inches beside them."""
@@ -132,13 +133,13 @@ def _most(groups: Sequence[Analysed]) -> int:
     return max(len(group.corruptions) for group in groups)
 
 
-def _panels(panels: Sequence[Any], corruptions: Iterable[str]) -> Iterator[tuple[Any, str]]:
+def panels_of(panels: Sequence[Any], corruptions: Iterable[str]) -> Iterator[tuple[Any, str]]:
     """Yield a panel for each corruption, with its title; hide what is left."""
     for panel, name in itertools.zip_longest(panels, corruptions):
         if name is None:
             panel.set_axis_off()
         else:
-            panel.set_title(_readable(name), fontsize=8)
+            panel.set_title(readable(name), fontsize=8)
             yield panel, name
 
 
@@ -147,7 +148,7 @@ def _legend(figure: Figure, colours: Mapping[str, Any]) -> None:
 
     shown = {"clean": "black", **colours}
     lines = [Line2D([], [], color=colour, lw=2) for colour in shown.values()]
-    figure.legend(lines, [_readable(name) for name in shown], loc="outside right upper")
+    figure.legend(lines, [readable(name) for name in shown], loc="outside right upper")
 
 
 def _colours(groups: Sequence[Analysed]) -> dict[str, Any]:
@@ -182,12 +183,18 @@ def _floor(group: Analysed) -> float:
     return max(1e-6, 0.5 / int(group.clean.counts.sum()))
 
 
-def _readable(name: str) -> str:
+def readable(name: str) -> str:
+    """Return the name of a corruption or of clean images in words."""
     return name.replace("_", " ")
 
 
-def _png(figure: Figure) -> bytes:
+def rendered(figure: Figure, form: Form) -> bytes:
+    """Return a figure as the bytes of a picture."""
+    from matplotlib import rc_context
+
     buffer = io.BytesIO()
-    # Without the name of the version, equal figures are equal files.
-    figure.savefig(buffer, format="png", metadata={"Software": None})
+    # Without versions, dates and random names, equal figures are equal files.
+    left_out = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
+    with rc_context({"svg.hashsalt": "medshards"}):
+        figure.savefig(buffer, format=form, metadata=left_out)
     return buffer.getvalue()

@@ -31,7 +31,8 @@ SAMPLE_COLUMNS = (
 )
 """Columns of the clean split's index that a set repeats, where the split has them."""
 
-_NOTHING = np.empty((0, 0, 0), np.uint8)
+NOTHING = np.empty((0, 0, 0), np.uint8)
+"""The image of a row that has none."""
 
 Drawn: TypeAlias = Mapping[str, int | float | str]
 
@@ -77,11 +78,11 @@ def render_mixed(
                 image, numbers = render(image, sample)
             except DataError as error:
                 errors[row] = str(error)
-        rendered.append(image if numbers is not None else _NOTHING)
+        rendered.append(image if numbers is not None else NOTHING)
         drawn.append(numbers)
         if move is not None and masks is not None and moved is not None:
-            mask = masks[unit.start + row] if numbers is not None else _NOTHING
-            moved.append(move(mask, numbers) if numbers is not None and mask.size else _NOTHING)
+            mask = masks[unit.start + row] if numbers is not None else NOTHING
+            moved.append(move(mask, numbers) if numbers is not None and mask.size else NOTHING)
     return _samples(index, errors), drawn
 
 

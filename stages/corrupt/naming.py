@@ -1,4 +1,7 @@
-"""Names of suites: ``medimeta-c``, or ``medimeta-c@torch`` where another backend renders it."""
+"""Names of suites: ``medimeta-c``, or ``medimeta-c@torch`` where another backend renders it.
+
+Sets that were not rendered but imported are of the suite ``<name>@imported``, whatever the name.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,13 @@ Backend: TypeAlias = Literal["native", "imagecorruptions", "torch"]
 """What renders a suite: our kernels, the package that they are compared with, or torch."""
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
+
+IMPORTED = "imported"
+
+
+def is_imported(suite: str) -> bool:
+    """Return whether the sets of a suite of this name come from other people's files."""
+    return suite.endswith(f"@{IMPORTED}")
 
 
 def split_name(suite: str) -> tuple[str, Backend]:

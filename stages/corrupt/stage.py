@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -18,8 +18,10 @@ from stages.corrupt.mixed_sizes import NATIVE, Drawn
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from pipeline.recompute import Again
     from pipeline.stream import Stream
     from stages.corrupt.kernels.kernel import Image
+    from stages.corrupt.masks import Masks
     from stages.corrupt.naming import Backend
     from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
 
@@ -92,18 +94,16 @@ class Render:
 
     def _run_mixed(self, unit: Unit, clean: Artifact, writer: UnitWriter) -> None:
         from stages.corrupt.backends import kernel_of
-        from stages.corrupt.masks import fate_of, moved
         from stages.corrupt.mixed_sizes import render_mixed
 
         kernel = kernel_of(self._backend, self._corruption, self._severity, self._device)
         parameters = unit.recipe.parameters
-        moves = fate_of(self._corruption) == "moved along" and "masks" in clean.manifest.mixed
         index, drawn = render_mixed(
             unit,
             clean,
             writer,
             lambda image, sample: self._rendered(image, sample, parameters),
-            (lambda masks, numbers: moved(masks, kernel, numbers)) if moves else None,
+            self._move(clean),
         )
         side = kernel.smallest_side
         values = self._corruption.severities[self._severity - 1]
@@ -114,6 +114,28 @@ class Render:
     def one(self, image: Image, sample: str, parameters: Mapping[str, Json]) -> Image:
         """Return `image`, that of `sample`, exactly as the set of `parameters` holds it."""
         return self._rendered(image, sample, parameters)[0]
+
+    def again(self, node: Node, inputs: Mapping[str, Artifact], rows: Sequence[int]) -> Again:
+        """Return images of the set of `node`, and masks where it has its own, each made alone."""
+        from stages.corrupt.repeating import rendered_again
+
+        clean, parameters = inputs["images"], node.recipe.parameters
+        return rendered_again(
+            clean,
+            rows,
+            lambda image, sample: self._rendered(image, sample, parameters),
+            self._move(clean),
+        )
+
+    def _move(self, clean: Artifact) -> Callable[[Masks, Drawn], Masks] | None:
+        """Return what moves the masks of an image; None where they stay as they are."""
+        from stages.corrupt.backends import kernel_of
+        from stages.corrupt.masks import fate_of, moved
+
+        if fate_of(self._corruption) != "moved along" or "masks" not in clean.manifest.mixed:
+            return None
+        kernel = kernel_of(self._backend, self._corruption, self._severity, self._device)
+        return lambda masks, numbers: moved(masks, kernel, numbers)
 
     def _rendered(
         self, image: Image, sample: str, parameters: Mapping[str, Json]

@@ -9,6 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Self
 
+from stages.embed.processor import cores
+
 if TYPE_CHECKING:
     import torch
 
@@ -88,13 +90,6 @@ class _Sender:
         if block.device.type == "cuda":
             block.record_stream(torch.cuda.current_stream(self._device))
         return block
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @lru_cache(maxsize=1)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pipeline.errors import UsageError
+from pipeline.errors import DataError, UsageError
 from stages.embed.ahead import Ahead
 from stages.embed.encoder import Embeddings
 
@@ -43,16 +43,24 @@ class FixedBatches:
         forward: Callable[[torch.Tensor], torch.Tensor],
         inputs: Callable[[slice], torch.Tensor],
         count: int,
-        width: int,
+        row: int | tuple[int, ...],
     ) -> Embeddings:
-        """Return `forward` of rows `0..count`, float32 `(count, width)`.
+        """Return `forward` of rows `0..count`, float32 `(count, width)` or `(count, *row)`.
+
+        `row` is the shape of what `forward` returns for one row; a number is that of a vector.
 
         `inputs` returns the rows of a slice, on the CPU. It is called by one other thread, slice
         by slice in order, a few slices before their rows are needed.
+
+        Raises
+        ------
+        DataError
+            If `forward` returns rows of another shape.
         """
         import torch  # only once there is a model
 
-        embeddings = np.empty((count, width), np.float32)
+        shape = (row,) if isinstance(row, int) else row
+        embeddings = np.empty((count, *shape), np.float32)
         size = self.size
         parts = [slice(start, min(start + size, count)) for start in range(0, count, size)]
         owed: deque[_Owed] = deque()
@@ -62,7 +70,9 @@ class FixedBatches:
         ahead = Ahead(inputs, parts, self.device)
         with ahead as blocks, _COMPUTING, torch.inference_mode(), exact:
             for part, block in blocks:
-                owed.append(_Owed(self._outputs(forward, block), embeddings[part]))
+                outputs = self._outputs(forward, block)
+                _require_rows(tuple(outputs.shape[1:]), shape)
+                owed.append(_Owed(outputs, embeddings[part]))
                 while len(owed) >= _IN_FLIGHT:
                     owed.popleft().settle()
             while owed:
@@ -105,6 +115,17 @@ class FixedBatches:
             "%s has no memory for batches of %d: going on with %d (next time give --batch-size %d)",
             *(self.device, before, self.size, self.size),
         )
+
+
+def _require_rows(found: tuple[int, ...], declared: tuple[int, ...]) -> None:
+    """Refuse outputs of another shape: one column would else be repeated over all unnoticed."""
+    if found != declared:
+        components = " x ".join(map(str, declared))
+        message = (
+            f"the model returns embeddings of shape {found}, not of the {components} components "
+            "that its manifest declares"
+        )
+        raise DataError(message)
 
 
 class _Owed:

@@ -105,7 +105,7 @@ def _vocabulary(manifest: EncoderManifest, place: Place) -> WantedFile:
 
 def _stated(manifest: EncoderManifest, config: Config) -> list[Stated]:
     """Return what `config.json` states, or means where it is silent, and the manifest."""
-    vision, text = _half(config, "vision"), _half(config, "text")
+    vision, text = half(config, "vision"), half(config, "text")
     stated: list[Stated] = [
         ("model_type", config["model_type"], "clip"),
         ("projection_dim", config.get("projection_dim", 512), manifest.width),
@@ -117,8 +117,11 @@ def _stated(manifest: EncoderManifest, config: Config) -> list[Stated]:
     return stated
 
 
-def _half(config: Config, name: str) -> Config:
-    """Return the configuration of one tower, which older files write in two places."""
+def half(config: Config, name: str) -> Config:
+    """Return the configuration of one tower, "vision" or "text".
+
+    Older files write it in two places.
+    """
     merged: Config = {}
     for key in (f"{name}_config", f"{name}_config_dict"):
         if isinstance(half := config.get(key), Mapping):

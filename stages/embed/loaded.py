@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.digest import Json
 from pipeline.errors import DataError, UsageError
+from stages.embed.probing import Probing
+from stages.embed.processor import limit_threads
 from stages.embed.schema import HAND_MADE, EncoderManifest
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ MIXED_TOLERANCE: Final[Mapping[Precision, float]] = {"float32": 0.0, "bf16": 1e-
 """Likewise by precision; the larger of the two counts."""
 BATCH_SIZES: Final = {"cpu": 8, "cuda": 128}
 """Rows of a batch where none is asked for: a processor's caches prefer few, a GPU needs many."""
+TEXTS: Final = 8
+"""Most texts of a batch, as every family cuts them."""
 
 
 class LoadedOnce:
@@ -68,6 +72,7 @@ class LoadedOnce:
         self._weights = weights
         self._device = device
         self._batch_size = batch_size
+        self.probing = Probing()
         self._lock = threading.Lock()
         self._encoder: Encoder | None = None
 
@@ -75,6 +80,18 @@ class LoadedOnce:
     def tolerance(self) -> float:
         """Largest difference between two builds of an embedding."""
         return max(TOLERANCE[self.manifest.dtype], MIXED_TOLERANCE[self.precision])
+
+    @property
+    def batch_rows(self) -> int:
+        """How many images a batch has that is always computed whole; 0 for a formula."""
+        if self.manifest.family in HAND_MADE:
+            return 0
+        return self._batch_size or BATCH_SIZES[self._device_type()]
+
+    @property
+    def batch_texts(self) -> int:
+        """Likewise of texts."""
+        return min(self.batch_rows, TEXTS)
 
     @property
     def at_once(self) -> bool | int:
@@ -116,6 +133,8 @@ class LoadedOnce:
                 family = loader(self.manifest.family)
                 formula = self.manifest.family in HAND_MADE
                 default = 0 if formula else BATCH_SIZES[self._device_type()]
+                if not formula and self._device_type() == "cpu":
+                    limit_threads()
                 self._encoder = family.load(
                     self.manifest,
                     self._weights,
@@ -172,21 +191,46 @@ def bytes_per_row(manifest: EncoderManifest) -> int:
     return manifest.width * np.dtype(manifest.dtype).itemsize
 
 
+def require_shape(
+    found: NDArray[np.floating[Any]], names: Sequence[str], encoder: str, shape: tuple[int, ...]
+) -> None:
+    """Refuse what an encoder returned unless it is one row of the declared shape per name.
+
+    An array of one row or one column would else be repeated without a word.
+
+    Raises
+    ------
+    DataError
+        Naming the first row.
+    """
+    if found.shape != (len(names), *shape):
+        declared = " x ".join(map(str, shape))
+        first = f", the first of them {names[0]!r}" if names else ""
+        message = (
+            f"{encoder} returned embeddings of shape {found.shape} for {len(names)} "
+            f"inputs{first}: its manifest declares {declared} components each"
+        )
+        raise DataError(message)
+
+
 def require_usable(
     embeddings: NDArray[np.floating[Any]],
     names: Sequence[str],
     present: NDArray[np.bool_] | None = None,
+    start: int = 0,
 ) -> None:
     """Refuse rows with NaN, Inf or zero norm, naming the first.
 
     Parameters
     ----------
     embeddings : ndarray
-        `(n, width)`.
+        `(n, width)`, in the type in which they are stored.
     names : sequence of str
         Of the rows, for the message.
     present : ndarray, optional
         Which rows have something to embed, by default all; the others must be NaN throughout.
+    start : int
+        Number of the first row in the artifact, for the message.
 
     Raises
     ------
@@ -196,7 +240,19 @@ def require_usable(
     usable = np.isfinite(embeddings).all(axis=1) & embeddings.any(axis=1)
     if present is not None:
         usable = np.where(present, usable, np.isnan(embeddings).all(axis=1))
-    if not usable.all():
-        first = names[int(np.argmin(usable))]
-        message = f"{int((~usable).sum())} embeddings are NaN, infinite or zero, first: {first!r}"
-        raise DataError(message)
+    if usable.all():
+        return
+    row = int(np.argmin(usable))
+    if present is not None and not present[row]:
+        fault = "is not NaN, though there is nothing to embed"
+    elif np.isnan(embeddings[row]).any():
+        fault = "holds NaN"
+    elif np.isinf(embeddings[row]).any():
+        fault = f"is infinite in {embeddings.dtype}"
+    else:
+        fault = f"is zero in {embeddings.dtype}"
+    message = (
+        f"the embedding of {names[row]!r} (row {start + row}) {fault}; unusable: "
+        f"{int((~usable).sum())} of {len(usable)} embeddings"
+    )
+    raise DataError(message)

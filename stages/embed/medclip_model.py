@@ -15,6 +15,7 @@ import transformers
 
 from stages.embed.checkpoint import Config
 from stages.embed.parts import Parts
+from stages.embed.towers import image_blocks as resnet_stages
 
 Embed: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
 """Function from a batch of inputs to its embeddings, `(n, width)`."""
@@ -48,6 +49,14 @@ def image_tower(model: torch.nn.Module, architecture: str) -> Embed:
         return projected
 
     return embed
+
+
+def image_blocks(model: torch.nn.Module, architecture: str) -> list[torch.nn.Module]:
+    """Return the modules that end the stages of the image tower, before each is downsampled."""
+    tower = model.vision_model.model
+    if architecture == "swin":
+        return [stage.blocks[-1] for stage in tower.encoder.layers]
+    return resnet_stages(tower)
 
 
 def text_tower(model: torch.nn.Module) -> Embed:

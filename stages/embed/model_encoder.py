@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from stages.embed.batches import FixedBatches
 from stages.embed.encoder import Embeddings, Images, TextEncoder, checked_images
 from stages.embed.preparation import Prepare, prepared
 from stages.embed.schema import EncoderManifest
+from stages.embed.towers import Tower
 
 if TYPE_CHECKING:
     import torch
@@ -24,12 +25,14 @@ class ModelEncoder:
         prepare: Prepare,
         batches: FixedBatches,
         text: TextEncoder | None = None,
+        blocks: Sequence[torch.nn.Module] = (),
     ) -> None:
         self._width = manifest.width
         self._embed = embed
         self._prepare = prepare
         self._batches = batches
         self._text = text
+        self.tower = Tower(embed, blocks, self.prepare_images, batches)
 
     @property
     def width(self) -> int:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from stages.embed.ahead import cores, preparing
+from stages.embed.ahead import preparing
 from stages.embed.encoder import Images, checked_image, checked_images
+from stages.embed.processor import cores
 from stages.embed.schema import EncoderManifest, Preprocessing
 
 if TYPE_CHECKING:

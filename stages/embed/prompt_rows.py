@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,19 +12,22 @@ from pipeline.artifact import Artifact
 from pipeline.digest import Json
 from pipeline.errors import UsageError
 from pipeline.recipe import Recipe
+from pipeline.recompute import Again
 from pipeline.shards import rows_per_shard
 from pipeline.unit import Node, Unit, UnitWriter
+from stages.embed.gated import Inputs, embed_again, embed_rows
 from stages.embed.loaded import (
     LoadedOnce,
     bytes_per_row,
     encoder_attributes,
     encoder_parameters,
-    require_usable,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
+
+    from stages.embed.encoder import TextEncoder
 
 PROMPTS = "prompts"
 """Stage of the artifacts whose rows are embedded."""
@@ -46,44 +50,76 @@ class EmbedPromptRows:
         The row of a target that failed has no text: it is NaN and keeps its status and error. An
         empty text (P0) is a text like any other.
         """
-        index = inputs["prompts"].index(_COLUMNS, unit.start, unit.stop)
-        texts = index["text"].to_pylist()
-        present = np.array([text is not None for text in texts], np.bool_)
-        unique = list(dict.fromkeys(text for text in texts if text is not None))
-        position = {text: row for row, text in enumerate(unique)}
-        chosen = [position[text] for text in texts if text is not None]
-        encoder, manifest = self._encoder.text(), self._encoder.manifest
-        embeddings = writer.array("embeddings", manifest.dtype, (manifest.width,))
-        embeddings[:] = np.nan
-        with self._encoder.computing():
-            embeddings[present] = encoder.encode_texts(unique)[chosen]
-        names = [f"{row['sample']} {row['prompt']}: {row['text']}" for row in index.to_pylist()]
-        require_usable(embeddings, names, present)
-        counts = encoder.token_counts(unique)[chosen]
-        writer.table(_described(index, present, counts, encoder.context_length))
+        texts = TextRows.read(inputs["prompts"], unit.start, unit.stop)
+        encoder = self._encoder.text()
+        given = Inputs(
+            encoder.encode_texts,
+            lambda chosen: [texts.unique[one] for one in chosen],
+            texts.source,
+            texts.names,
+            self._encoder.batch_texts,
+            max(1, len(texts.unique)),
+        )
+        embed_rows(self._encoder, unit, writer, given)
+        writer.table(texts.described(encoder))
         writer.attributes["logit_scale"] = encoder.logit_scale
         writer.attributes["context_length"] = encoder.context_length
 
+    def again(self, node: Node, inputs: Mapping[str, Artifact], rows: Sequence[int]) -> Again:
+        """Return rows of the embeddings of `node`, embedded once more."""
+        texts = TextRows.read(inputs["prompts"], 0, node.rows, rows)
+        encode = self._encoder.text().encode_texts
+        found = embed_again(self._encoder, encode, texts.unique, texts.source)
+        return Again(texts.names, found)
 
-def _described(
-    index: pa.Table, present: NDArray[np.bool_], counts: NDArray[np.int64], context_length: int
-) -> pa.Table:
-    """Return the rows with the number of tokens of their texts, null where there is none."""
-    import pyarrow as pa
 
-    from pipeline.tables import column
+@dataclass(frozen=True)
+class TextRows:
+    """Rows of prompts, and which of their distinct texts each has."""
 
-    tokens = np.zeros(len(present), np.int64)
-    tokens[present] = counts
-    for field, values in (
-        (column("tokens", pa.int32(), "token", "length before truncation"), tokens),
-        (
-            column("truncated", pa.bool_(), "", "whether the text is longer than what is read"),
-            tokens > context_length,
-        ),
-    ):
-        index = index.append_column(field, pa.array(values, field.type, mask=~present))
-    return index
+    index: pa.Table
+    unique: list[str]
+    source: NDArray[np.int64]
+    """Position of each row's text in `unique`; -1 where the row has none."""
+
+    @classmethod
+    def read(
+        cls, prompts: Artifact, start: int, stop: int, rows: Sequence[int] | None = None
+    ) -> TextRows:
+        """Return rows `start` to `stop` of prompts, or those of them that `rows` numbers."""
+        index = prompts.index(_COLUMNS, start, stop)
+        index = index if rows is None else index.take(list(rows))
+        texts = index["text"].to_pylist()
+        unique = list(dict.fromkeys(text for text in texts if text is not None))
+        position = {text: row for row, text in enumerate(unique)}
+        source = np.array([position.get(text, -1) for text in texts], np.int64)
+        return cls(index, unique, source)
+
+    @property
+    def names(self) -> list[str]:
+        """What people call the rows."""
+        rows = self.index.to_pylist()
+        return [f"{row['sample']} {row['prompt']}: {row['text']}" for row in rows]
+
+    def described(self, encoder: TextEncoder) -> pa.Table:
+        """Return the rows with the number of tokens of their texts, null where there is none."""
+        import pyarrow as pa
+
+        from pipeline.tables import column
+
+        present = self.source >= 0
+        tokens = np.zeros(len(present), np.int64)
+        tokens[present] = encoder.token_counts(self.unique)[self.source[present]]
+        index = self.index
+        for field, values in (
+            (column("tokens", pa.int32(), "token", "length before truncation"), tokens),
+            (
+                column("truncated", pa.bool_(), "", "whether the text is longer than what is read"),
+                tokens > encoder.context_length,
+            ),
+        ):
+            index = index.append_column(field, pa.array(values, field.type, mask=~present))
+        return index
 
 
 def prompt_rows_node(encoder: LoadedOnce, identity: Mapping[str, Json], prompts: Node) -> Node:
@@ -117,4 +153,5 @@ def prompt_rows_node(encoder: LoadedOnce, identity: Mapping[str, Json], prompts:
         inputs={"prompts": prompts},
         attributes=encoder_attributes(manifest),
         tolerance=encoder.tolerance,
+        aligned="prompts",
     )

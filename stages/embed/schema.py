@@ -188,6 +188,12 @@ class EncoderManifest(Declared):
     weights: Weights | None = Field(default=None, validate_default=True)
     text: TextTower | None = Field(default=None, validate_default=True)
 
+    @property
+    def is_resnet(self) -> bool:
+        """Whether its image tower is a ResNet."""
+        name = self.weights.architecture if self.weights is not None else None
+        return name is not None and name.lower().startswith(("rn", "resnet"))
+
     @field_validator("kind")
     @classmethod
     def _hand_made_see_only(cls, kind: str, info: ValidationInfo) -> str:

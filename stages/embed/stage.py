@@ -10,23 +10,24 @@ import numpy as np
 from pipeline.artifact import Artifact
 from pipeline.digest import Json
 from pipeline.recipe import Recipe
+from pipeline.recompute import Again
 from pipeline.shards import rows_per_shard
 from pipeline.unit import Node, Unit, UnitWriter
+from stages.embed.gated import Inputs, embed_again, embed_rows
 from stages.embed.loaded import (
     LoadedOnce,
     bytes_per_row,
     encoder_attributes,
     encoder_parameters,
-    require_usable,
 )
 from stages.embed.prompt_rows import PROMPT_EMBEDDINGS
-from stages.embed.stored import present_rows, sample_rows, stored_images, within
+from stages.embed.stored import positions, present_rows, sample_rows, stored_images, within
 
 EMBEDDINGS = "embeddings"
 VERSION = 1
 AT_ONCE = 4096
-"""Most images that an encoder is given at once, to be read when it needs them: bounds the memory of
-their embeddings beside the shard."""
+"""Most inputs that an encoder is given at once, images to be read when it needs them: bounds the
+memory of their embeddings beside the shard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,18 +62,28 @@ class EmbedImages:
         clean = inputs["images"]
         index = sample_rows(clean, unit.start, unit.stop)
         present = present_rows(index)
-        images = stored_images(clean, within(unit.start, present))
-        encoder = self._encoder.get()
-        manifest = self._encoder.manifest
-        embeddings = writer.array("embeddings", manifest.dtype, (manifest.width,))
-        embeddings[:] = np.nan
-        rows = np.flatnonzero(present)
-        with self._encoder.computing():
-            for start in range(0, len(images), AT_ONCE):
-                part = slice(start, start + AT_ONCE)
-                embeddings[rows[part]] = encoder.encode_images(images[part])
-        require_usable(embeddings, index["id"].to_pylist(), present)
+        rows = within(unit.start, present)
+        given = Inputs(
+            self._encoder.get().encode_images,
+            lambda chosen: stored_images(clean, [rows[one] for one in chosen]),
+            positions(present),
+            index["id"].to_pylist(),
+            self._encoder.batch_rows,
+            AT_ONCE,
+        )
+        embed_rows(self._encoder, unit, writer, given)
         writer.table(index)
+
+    def again(self, node: Node, inputs: Mapping[str, Artifact], rows: Sequence[int]) -> Again:
+        """Return rows of the embeddings of `node`, embedded once more."""
+        clean = inputs["images"]
+        index = sample_rows(clean, 0, node.rows).take(list(rows))
+        source = positions(present_rows(index))
+        images = stored_images(
+            clean, [row for row, at in zip(rows, source, strict=True) if at >= 0]
+        )
+        found = embed_again(self._encoder, self._encoder.get().encode_images, images, source)
+        return Again(index["id"].to_pylist(), found)
 
 
 class EmbedPrompts:
@@ -91,13 +102,18 @@ class EmbedPrompts:
         from pipeline.tables import column
 
         del inputs
-        encoder, manifest = self._encoder.text(), self._encoder.manifest
+        encoder = self._encoder.text()
         prompts = self._prompts[unit.start : unit.stop]
         texts = [prompt.text for prompt in prompts]
-        embeddings = writer.array("embeddings", manifest.dtype, (manifest.width,))
-        with self._encoder.computing():
-            embeddings[:] = encoder.encode_texts(texts)
-        require_usable(embeddings, texts)
+        given = Inputs(
+            encoder.encode_texts,
+            lambda chosen: [texts[one] for one in chosen],
+            np.arange(len(texts)),
+            texts,
+            self._encoder.batch_texts,
+            AT_ONCE,
+        )
+        embed_rows(self._encoder, unit, writer, given)
         schema = pa.schema(
             [
                 column("template", pa.string(), "", "name of the template set"),
@@ -122,6 +138,13 @@ class EmbedPrompts:
         writer.table(table)
         writer.attributes["logit_scale"] = encoder.logit_scale
 
+    def again(self, node: Node, inputs: Mapping[str, Artifact], rows: Sequence[int]) -> Again:
+        """Return rows of the embeddings of `node`, embedded once more."""
+        del node, inputs
+        texts = [self._prompts[row].text for row in rows]
+        encode = self._encoder.text().encode_texts
+        return Again(texts, embed_again(self._encoder, encode, texts, range(len(texts))))
+
 
 def image_node(encoder: LoadedOnce, identity: Mapping[str, Json], images: Node) -> Node:
     """Return the embeddings of an image artifact, named ``<encoder>/<name of the images>``."""
@@ -142,6 +165,7 @@ def image_node(encoder: LoadedOnce, identity: Mapping[str, Json], images: Node) 
         inputs={"images": images},
         attributes=encoder_attributes(manifest),
         tolerance=encoder.tolerance,
+        aligned="images",
     )
 
 

@@ -83,10 +83,16 @@ def fit(
     ------
     DataError
         Naming the file, `name` (the architecture), and the missing, unexpected and ill-shaped
-        tensors.
+        tensors; of a file that cannot be read, which are expected.
     """
-    state = adapt(read_state(path), model)
     expected = model.state_dict()
+    try:
+        found = read_state(path)
+    except DataError as error:
+        wanted = f"{len(expected)} tensors are expected: {_listed(list(expected))}"
+        message = f"{error}; for {name} {wanted}"
+        raise DataError(message) from error
+    state = adapt(found, model)
     require_fit(state, expected, path, name=name)
     counters = {key for key in expected if key.endswith(_COUNTER)}
     state = {key: expected[key] for key in counters} | state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, overload
@@ -54,7 +55,7 @@ class StoredImages(Sequence[Image]):
         for start in range(0, len(self), at_once):
             rows = self._rows[start : start + at_once]
             # Neighbours are read by files, of which no pages stay mapped.
-            neighbours = isinstance(rows, range) and rows.step == 1
+            neighbours = all(row + 1 == after for row, after in itertools.pairwise(rows))
             yield from self._array[rows[0] : rows[-1] + 1] if neighbours else self._array[[*rows]]
 
 
@@ -79,6 +80,11 @@ def present_rows(index: pa.Table) -> NDArray[np.bool_]:
         return np.ones(index.num_rows, np.bool_)
     present: NDArray[np.bool_] = np.array(index["status"].to_pylist(), np.object_) == "ok"
     return present
+
+
+def positions(present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the position of each present row among those that are; -1 for the others."""
+    return np.where(present, np.cumsum(present) - 1, -1)
 
 
 def within(start: int, present: NDArray[np.bool_]) -> Sequence[int]:

@@ -17,7 +17,10 @@ if TYPE_CHECKING:
         average_accuracy,
         clean_error,
         corruption_error,
+        harmonic_mean,
         mean_corruption_error,
+        relative_corruption_error,
+        relative_mean_corruption_error,
         undefined_ratio,
     )
 
@@ -25,7 +28,10 @@ __all__ = [
     "average_accuracy",
     "clean_error",
     "corruption_error",
+    "harmonic_mean",
     "mean_corruption_error",
+    "relative_corruption_error",
+    "relative_mean_corruption_error",
     "undefined_ratio",
 ]
 

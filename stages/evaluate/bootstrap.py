@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,8 @@ class Resampling:
     """`patient` where patients are resampled, else `image`."""
     units: int
     """Number of patients or images that were drawn from."""
+    unit_of_row: NDArray[np.intp]
+    """Shape (n,): the unit of each sample, numbered in the order of their names."""
 
     @classmethod
     def draw(
@@ -42,20 +45,35 @@ class Resampling:
 
         Each resample draws as many units as there are, with replacement. All images of a
         patient are one unit; an image whose patient is unknown (None or empty) is a unit of its
-        own. Units are
-        numbered in the order of their names, so the order of `ids` does not matter, and resample
-        b is the same whatever the number of resamples.
+        own. Units are numbered in the order of their names, so the order of `ids` does not
+        matter, and resample b is the same whatever the number of resamples.
+
+        The last ones drawn are remembered, since every encoder and protocol asks for the same.
         """
-        known = groups is not None and any(groups)
-        names = _unit_names(ids, groups if known else None)
-        unique, unit_of_row = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
-        units = len(unique)
-        stream = Stream.of("bootstrap", settings.seed, dataset, split)
-        weights = np.empty((settings.resamples, len(names)), np.uint16)
-        for index in range(settings.resamples):
-            drawn = stream.child(index).below(units, units)
-            weights[index] = np.bincount(drawn, minlength=units)[unit_of_row]
-        return cls(settings, weights, "patient" if known else "image", units)
+        return _drawn(
+            dataset, split, tuple(ids), None if groups is None else tuple(groups), settings
+        )
+
+
+@functools.lru_cache(maxsize=2)
+def _drawn(
+    dataset: str,
+    split: str,
+    ids: tuple[str, ...],
+    groups: tuple[str | None, ...] | None,
+    settings: Bootstrap,
+) -> Resampling:
+    known = groups is not None and any(groups)
+    names = _unit_names(ids, groups if known else None)
+    unique, unit_of_row = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
+    units = len(unique)
+    stream = Stream.of("bootstrap", settings.seed, dataset, split)
+    weights = np.empty((settings.resamples, len(names)), np.uint16)
+    for index in range(settings.resamples):
+        drawn = stream.child(index).below(units, units)
+        weights[index] = np.bincount(drawn, minlength=units)[unit_of_row]
+    weights.flags.writeable = False
+    return Resampling(settings, weights, "patient" if known else "image", units, unit_of_row)
 
 
 def interval(

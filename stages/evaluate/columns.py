@@ -1,4 +1,4 @@
-"""The columns of the results and summary tables, each with a unit and a meaning."""
+"""The columns of the results, summary and comparisons tables, each with a unit and a meaning."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ RESULT_COLUMNS: tuple[Column, ...] = (
     _TEMPLATE,
     _K,
     _SEED,
-    Column("metric", "text", "", "accuracy, balanced_accuracy, auroc or error"),
-    Column("value", "number", "1", "the metric, a fraction; null if undefined"),
+    Column("metric", "text", "", "name of the metric; recall/<class id> for the recall of a class"),
+    Column("value", "number", "1", "the metric, a fraction (nll in nats); null if undefined"),
     _N,
     _LOW,
     _HIGH,
@@ -79,9 +79,10 @@ SUMMARY_COLUMNS: tuple[Column, ...] = (
         "metric",
         "text",
         "",
-        "clean_error, ce/<corruption>, mce, average_accuracy, or one from balanced accuracy",
+        "average_<metric>, harmonic_<metric>, clean_error, ce/<corruption>, mce, relative_..., be, "
+        "rbe; balanced_... from balanced accuracy",
     ),
-    Column("value", "number", "1", "ratio to the baseline, or accuracy; null if undefined"),
+    Column("value", "number", "1", "ratio to the baseline, or mean metric; null if undefined"),
     _N,
     _LOW,
     _HIGH,
@@ -94,6 +95,44 @@ SUMMARY_COLUMNS: tuple[Column, ...] = (
     *_BOOTSTRAP,
 )
 """One row per system and aggregate, as in the paper's Tables 2 and 3."""
+
+COMPARISON_COLUMNS: tuple[Column, ...] = (
+    _SUITE,
+    _DATASET,
+    _SPLIT,
+    _PROTOCOL,
+    _TEMPLATE,
+    _PROMPTS,
+    _K,
+    _SEED,
+    Column("encoder_a", "text", "", "first encoder"),
+    Column("encoder_b", "text", "", "second encoder"),
+    Column("baseline", "text", "", "encoder that mCE is relative to; null where none is used"),
+    Column("metric", "text", "", "what is compared: accuracy, balanced_accuracy, average_..., mce"),
+    Column("corruption", "text", "", "corruption of a single set; null for an aggregate"),
+    Column("severity", "integer", "1", "severity of a single set; null for an aggregate"),
+    Column("value_a", "number", "1", "the metric of encoder_a; null if undefined"),
+    Column("value_b", "number", "1", "the metric of encoder_b; null if undefined"),
+    Column("difference", "number", "1", "value_a - value_b; null if undefined"),
+    Column("ci_low", "number", "1", "lower end of the paired bootstrap interval of the difference"),
+    Column("ci_high", "number", "1", "upper end of that interval; null if undefined"),
+    Column("test", "text", "", "McNemar (exact), or sign flips (randomisation by unit)"),
+    Column("p", "number", "1", "two-sided p-value of no difference; null if undefined"),
+    Column("p_holm", "number", "1", "p corrected by Holm over the family"),
+    Column("p_bh", "number", "1", "p corrected by Benjamini and Hochberg over the family"),
+    Column("family", "integer", "1", "p-values that were corrected together"),
+    _N,
+    *_BOOTSTRAP,
+)
+"""One row per pair of encoders and set or aggregate.
+
+A positive difference favours encoder_a where more is better (accuracies), encoder_b in mce.
+"""
+
+PAIR_COLUMNS = tuple(
+    column for column in COMPARISON_COLUMNS if column.name not in {"p_holm", "p_bh", "family"}
+)
+"""What of it is known from one pair alone."""
 
 
 def arrow_schema(columns: Iterable[Column]) -> pa.Schema:

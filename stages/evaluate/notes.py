@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,6 +15,8 @@ from stages.evaluate.scoring import SystemScores
 
 ACCURACIES = ("accuracy", "balanced_accuracy")
 """The metrics that are expected to fall as severity rises."""
+_RELATIVE = re.compile(r"(balanced_)?relative_|r?be(/|$)")
+"""Ratios of what corruption adds to an error, and those of MedMNIST-C."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Note:
         "constant",
         "does-not-fall",
         "multi-label",
+        "not-comparable",
     ]
     system: System
     corruption: str | None
@@ -137,6 +141,8 @@ def condensed(notes: Iterable[tuple[System, Mapping[str, Any]]]) -> list[str]:
             named = (system.suite, system.encoder, system.protocol, system.template)
             under = places.setdefault(tuple(part for part in named if part), {})
             under.setdefault(note["corruption"], []).append(system.dataset)
+        elif note["kind"] == "undefined" and _RELATIVE.match(note["metric"] or ""):
+            continue  # often so; the table of these ratios says why
         elif note["kind"] in {"undefined", "incomplete-baseline"}:
             lines.append(f"{system}: {note['message']}")
         elif note["kind"] == "multi-label":

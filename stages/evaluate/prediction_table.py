@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,8 @@ from stages.evaluate.protocols.contract import Floats, predicted_classes, predic
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_SAMPLE = ["id", "patient_id"]
 
 
 def sample_columns(images: Artifact) -> list[str]:
@@ -80,22 +83,42 @@ def prediction_table(samples: pa.Table, corruption: str, severity: int, scores: 
 
 def read_predictions(artifact: Artifact, system: System) -> list[Predictions]:
     """Return the predictions of every set of a sealed predictions artifact."""
-    table = artifact.index()
-    sets = table.select(["corruption", "severity"]).to_pylist()
-    starts = [row for row, one in enumerate(sets) if row == 0 or one != sets[row - 1]]
-    found = []
-    for start, stop in zip(starts, [*starts[1:], len(sets)], strict=True):
-        part = table.slice(start, stop - start)
-        patients = part["patient_id"].to_pylist()
-        found.append(
-            Predictions(
-                **system._asdict(),
-                **sets[start],
-                ids=tuple(part["id"].to_pylist()),
-                groups=tuple(patients) if any(patients) else None,
-                labels=labels_of(part),
-                scores=np.array(part["scores"].to_pylist(), np.float64),
-                logit_scale=artifact.attributes["logit_scale"],
-            )
+    scale = artifact.attributes["logit_scale"]
+    return [
+        Predictions(
+            **system._asdict(),
+            **identity,
+            labels=labels_of(part),
+            scores=rows_of_lists(part["scores"], part.num_rows),
+            logit_scale=scale,
         )
-    return found
+        for identity, part in sets_of(artifact.index())
+    ]
+
+
+def sets_of(table: pa.Table) -> Iterator[tuple[dict[str, Any], pa.Table]]:
+    """Yield each set's corruption, severity, ids and groups by name, and its rows."""
+    severities = table["severity"].to_numpy()
+    names = table["corruption"].combine_chunks().dictionary_encode().indices.to_numpy()
+    changes = (np.diff(severities) != 0) | (np.diff(names) != 0)
+    starts = [0, *(np.flatnonzero(changes) + 1).tolist()]
+    first: pa.Table | None = None
+    samples: dict[str, Any] = {}
+    for start, stop in zip(starts, [*starts[1:], table.num_rows], strict=True):
+        part = table.slice(start, stop - start)
+        same = first is not None and part.select(_SAMPLE).equals(first)
+        if not same:  # they nearly always are, and lists of texts take long to make
+            first = part.select(_SAMPLE)
+            patients = part["patient_id"].to_pylist()
+            samples = {
+                "ids": tuple(part["id"].to_pylist()),
+                "groups": tuple(patients) if any(patients) else None,
+            }
+        corruption, severity = part["corruption"][0].as_py(), int(severities[start])
+        yield {"corruption": corruption, "severity": severity, **samples}, part
+
+
+def rows_of_lists(column: pa.ChunkedArray, rows: int) -> Floats:
+    """Return lists of equal length as float64 (rows, length)."""
+    flat = column.combine_chunks().flatten().to_numpy()
+    return np.asarray(flat.reshape(rows, -1), np.float64)

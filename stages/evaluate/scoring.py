@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.evaluate.bootstrap import Resampling, interval
-from stages.evaluate.metrics import METRICS
+from stages.evaluate.metrics import metrics_of
 from stages.evaluate.metrics.contract import Batch, Metric
 from stages.evaluate.predictions import Predictions, System, by_split
 from stages.evaluate.protocols.contract import predicted_labels
@@ -50,7 +50,7 @@ class SystemScores:
 def score_system(
     predictions: Sequence[Predictions],
     resampling: Resampling,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> SystemScores:
     """Return the metrics of the sets of one system.
 
@@ -61,11 +61,11 @@ def score_system(
     resampling
         The resamples of the dataset split.
     metrics
-        The metrics to compute, by name.
+        The metrics to compute, by name; None for all of the task.
     """
     first = predictions[0]
-    scores = np.stack([item.scores for item in predictions])
-    batch = Batch(first.labels.astype(np.int64), scores.astype(np.float64, copy=False))
+    batch = batch_of(predictions)
+    metrics = metrics_of(batch) if metrics is None else metrics
     once = np.ones((1, len(first.ids)), np.uint16)
     weights = resampling.weights
     empty = np.empty((0, len(predictions)))
@@ -85,6 +85,13 @@ def score_system(
         accuracy_of_none=1.0 - float(batch.labels.mean()) if batch.multi_label else None,
         provenance=provenance_of(resampling),
     )
+
+
+def batch_of(predictions: Sequence[Predictions]) -> Batch:
+    """Return the sets of one system as what metrics are given."""
+    scores = np.stack([item.scores for item in predictions]).astype(np.float64, copy=False)
+    clean = [index for index, item in enumerate(predictions) if item.severity == 0]
+    return Batch(predictions[0].labels.astype(np.int64), scores, clean[0] if clean else None)
 
 
 def _predicted_counts(batch: Batch) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -151,7 +158,7 @@ def from_result_rows(rows: Iterable[Row]) -> dict[System, SystemScores]:
 def score(
     predictions: Iterable[Predictions],
     settings: Bootstrap,
-    metrics: Mapping[str, Metric] = METRICS,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> dict[System, SystemScores]:
     """Return the metrics of every system among `predictions`, resampled jointly per split.
 

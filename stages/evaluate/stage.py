@@ -28,9 +28,7 @@ if TYPE_CHECKING:
 PREDICTIONS = "predictions"
 RESULTS = "results"
 SUMMARY = "summary"
-VERSION = 1
-SUMMARY_METRICS = ("accuracy", "balanced_accuracy")
-"""Metrics that the ratios of the summary are made from."""
+VERSIONS = {PREDICTIONS: 1, RESULTS: 2, SUMMARY: 2}
 _SCORE_BYTES = 8
 
 
@@ -44,6 +42,15 @@ class EvaluatedSet:
 
 
 @dataclass(frozen=True)
+class Labelled:
+    """A clean split that a protocol learns from."""
+
+    images: Node
+    """Ids and labels."""
+    embeddings: Node
+
+
+@dataclass(frozen=True)
 class SystemInputs:
     """Everything one system is evaluated from; what its protocol does not need is None."""
 
@@ -52,8 +59,8 @@ class SystemInputs:
     """The clean split that is evaluated: ids, labels, patients."""
     sets: tuple[EvaluatedSet, ...]
     """Clean first."""
-    train_images: Node | None = None
-    train_embeddings: Node | None = None
+    train: Labelled | None = None
+    validation: Labelled | None = None
     texts: Node | None = None
 
 
@@ -105,16 +112,18 @@ class Score:
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
         """Write one row per set and metric."""
         from stages.evaluate.columns import RESULT_COLUMNS, to_table
+        from stages.evaluate.protocols.blas import one_blas_thread
         from stages.evaluate.scoring import result_rows, score
 
         del unit
         predictions = read_predictions(inputs["predictions"], self._system)
-        scores = score(predictions, self._bootstrap)[self._system]
+        with one_blas_thread():
+            scores = score(predictions, self._bootstrap)[self._system]
         writer.table(to_table(result_rows(scores), RESULT_COLUMNS))
 
 
 class Summarise:
-    """Computes clean error, CE, mCE and average accuracy of one system against a baseline."""
+    """Computes the aggregates of one system, its errors also relative to a baseline."""
 
     parallel = True
 
@@ -126,18 +135,15 @@ class Summarise:
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
         """Write one row per aggregate, and the notes on what they do not show."""
         from stages.evaluate.columns import SUMMARY_COLUMNS, to_table
-        from stages.evaluate.metrics import METRICS
-        from stages.evaluate.scoring import score
-        from stages.evaluate.summary import summarise_system
+        from stages.evaluate.protocols.blas import one_blas_thread
+        from stages.evaluate.summary import summarise_predictions
 
         del unit
-        own, against = self._system, self._system._replace(encoder=self._baseline)
-        predictions = read_predictions(inputs["predictions"], own)
-        if "baseline" in inputs:
-            predictions += read_predictions(inputs["baseline"], against)
-        metrics = {name: METRICS[name] for name in SUMMARY_METRICS}
-        scores = score(predictions, self._bootstrap, metrics)
-        rows, notes = summarise_system(scores[own], scores.get(against), self._baseline)
+        own = read_predictions(inputs["predictions"], self._system)
+        against = self._system._replace(encoder=self._baseline)
+        baseline = read_predictions(inputs["baseline"], against) if "baseline" in inputs else []
+        with one_blas_thread():
+            rows, notes = summarise_predictions(own, baseline, self._baseline, self._bootstrap)
         writer.table(to_table(rows, SUMMARY_COLUMNS))
         writer.attributes["notes"] = [
             {
@@ -159,12 +165,11 @@ def prediction_node(inputs: SystemInputs) -> Node:
         "sets": [[one.corruption, one.severity] for one in inputs.sets],
     }
     sources = {"images": inputs.images}
-    optional = {
-        "train_images": inputs.train_images,
-        "train": inputs.train_embeddings,
-        "texts": inputs.texts,
-    }
-    sources |= {role: node for role, node in optional.items() if node is not None}
+    for role, labelled in (("train", inputs.train), ("validation", inputs.validation)):
+        if labelled is not None:
+            sources |= {f"{role}_images": labelled.images, role: labelled.embeddings}
+    if inputs.texts is not None:
+        sources["texts"] = inputs.texts
     sources |= {_role(one): one.embeddings for one in inputs.sets}
     rows = len(inputs.sets) * inputs.images.rows
     classes = len(inputs.images.attributes["classes"])
@@ -213,18 +218,35 @@ def require_same_ids(samples: pa.Table, embedded: Artifact) -> None:
 def _fit_inputs(
     inputs: Mapping[str, Artifact], classes: tuple[str, ...], system: System
 ) -> FitInputs:
-    train = texts = None
-    if "train" in inputs:
-        images = inputs["train_images"]
-        require_same_ids(images.index(["id"]), inputs["train"])
-        if tuple(images.attributes["classes"]) != classes:
-            message = f"{images.manifest.label}: its classes are not those of {system.dataset}"
-            raise DataError(message)
-        labels = labels_of(images.index(sample_columns(images)))
-        train = Train(inputs["train"].array("embeddings")[:], labels)
-    if "texts" in inputs:
-        texts = _class_texts(inputs["texts"], classes, system)
-    return FitInputs(classes, train, texts, inputs["images"].attributes["task"] == "multi-label")
+    texts = _class_texts(inputs["texts"], classes, system) if "texts" in inputs else None
+    return FitInputs(
+        classes,
+        labelled(inputs, "train", classes, system.dataset),
+        texts,
+        inputs["images"].attributes["task"] == "multi-label",
+        labelled(inputs, "validation", classes, system.dataset),
+    )
+
+
+def labelled(
+    inputs: Mapping[str, Artifact], role: str, classes: tuple[str, ...], dataset: str
+) -> Train | None:
+    """Return the embeddings of a split that is learned from, with its labels; None without it.
+
+    Raises
+    ------
+    DataError
+        If its rows or classes are not those of the split.
+    """
+    if role not in inputs:
+        return None
+    images = inputs[f"{role}_images"]
+    require_same_ids(images.index(["id"]), inputs[role])
+    if tuple(images.attributes["classes"]) != classes:
+        message = f"{images.manifest.label}: its classes are not those of {dataset}"
+        raise DataError(message)
+    labels = labels_of(images.index(sample_columns(images)))
+    return Train(inputs[role].array("embeddings")[:], labels)
 
 
 def _class_texts(artifact: Artifact, classes: tuple[str, ...], system: System) -> ClassTexts:
@@ -257,7 +279,7 @@ def _recipe(
     )
     name = "/".join(part for part in parts if part)
     recipes = {role: node.recipe for role, node in inputs.items()}
-    return Recipe(stage, name, VERSION, parameters, recipes)
+    return Recipe(stage, name, VERSIONS[stage], parameters, recipes)
 
 
 def _role(one: EvaluatedSet) -> str:

@@ -28,7 +28,8 @@ _LEGEND = {
     _CONSTANT: f"{_CONSTANT} covers a set on which the encoder predicts one class only.",
     _CONSTANT_BASELINE: f"{_CONSTANT_BASELINE} covers a set on which the baseline does.",
 }
-_KEY = ("suite", "split", "protocol", "template", "prompts", "k", "seed")
+KEY = ("suite", "split", "protocol", "template", "prompts", "k", "fraction", "seed")
+"""The columns in which the rows of one table agree."""
 
 Rows: TypeAlias = Iterable[Mapping[str, Any]]
 
@@ -69,15 +70,15 @@ def error_tables(summary: Rows, *, family: str = "") -> list[Table]:
         Prefix of the metrics: empty, or `balanced_` for those made from balanced accuracy.
     """
     tables = []
-    for key, rows in _grouped(summary, _KEY):
+    for key, rows in grouped(summary, KEY):
         ratios = [
             row
             for row in rows
             if row["metric"] in {f"{family}clean_error", f"{family}mce"}
             or row["metric"].startswith(f"{family}ce/")
         ]
-        for (baseline,), group in _grouped(ratios, ("baseline",)):
-            title = f"Error relative to {baseline}, ×100: {_described(key)}"
+        for (baseline,), group in grouped(ratios, ("baseline",)):
+            title = f"Error relative to {baseline}, ×100: {described(key)}"
             tables.append(_error_table(title, group, family))
     return tables
 
@@ -101,8 +102,8 @@ def accuracy_tables(
     wanted = average or f"average_{metric}"
     intervals = {_identity(row): _interval(row) for row in summary if row["metric"] == wanted}
     tables = []
-    for key, group in _grouped((row for row in results if row["metric"] == metric), _KEY):
-        title = f"{metric.replace('_', ' ').capitalize()}, ×100: {_described(key)}"
+    for key, group in grouped((row for row in results if row["metric"] == metric), KEY):
+        title = f"{metric.replace('_', ' ').capitalize()}, ×100: {described(key)}"
         tables.append(_accuracy_table(title, group, intervals))
     return tables
 
@@ -133,12 +134,12 @@ def as_text(table: Table) -> str:
 def _error_table(title: str, rows: Sequence[Mapping[str, Any]], family: str) -> Table:
     prefix = f"{family}ce/"
     named = [row["metric"].removeprefix(prefix) for row in rows if "/" in row["metric"]]
-    corruptions = _in_paper_order(named)
+    corruptions = in_paper_order(named)
     metrics = [f"{family}clean_error", *(prefix + c for c in corruptions), f"{family}mce"]
     blocks = []
-    for (dataset,), group in _grouped(rows, ("dataset",)):
+    for (dataset,), group in grouped(rows, ("dataset",)):
         lines = []
-        for (encoder,), own in _grouped(group, ("encoder",)):
+        for (encoder,), own in grouped(group, ("encoder",)):
             cells = {row["metric"]: row for row in own}
             shown = [_ratio_cell(cells.get(metric)) for metric in metrics]
             mean = cells.get(metrics[-1])
@@ -154,12 +155,12 @@ def _accuracy_table(
     rows: Sequence[Mapping[str, Any]],
     intervals: Mapping[tuple[Any, ...], str],
 ) -> Table:
-    corruptions = _in_paper_order([row["corruption"] for row in rows if row["corruption"] != CLEAN])
+    corruptions = in_paper_order([row["corruption"] for row in rows if row["corruption"] != CLEAN])
     blocks = []
-    for (dataset,), group in _grouped(rows, ("dataset",)):
+    for (dataset,), group in grouped(rows, ("dataset",)):
         lines = []
-        for (encoder,), own in _grouped(group, ("encoder",)):
-            cells = {name: sets for (name,), sets in _grouped(own, ("corruption",))}
+        for (encoder,), own in grouped(group, ("encoder",)):
+            cells = {name: sets for (name,), sets in grouped(own, ("corruption",))}
             shown = [_mean_cell([cells.get(name, [])]) for name in (CLEAN, *corruptions)]
             mean = _mean_cell([cells[name] for name in corruptions if name in cells])
             bounds = intervals.get(_identity(own[0]), "")
@@ -206,26 +207,29 @@ def _legend(blocks: Iterable[Block]) -> tuple[str, ...]:
     return tuple(text for mark, text in _LEGEND.items() if any(mark in cell for cell in cells))
 
 
-def _in_paper_order(corruptions: Iterable[str]) -> list[str]:
+def in_paper_order(corruptions: Iterable[str]) -> list[str]:
+    """Return the paper's corruptions in its order, then the others."""
     found = list(dict.fromkeys(corruptions))
     known = [name for name in HEADINGS if name in found]
     return known + [name for name in found if name not in HEADINGS]
 
 
-def _described(key: tuple[Any, ...]) -> str:
-    suite, split, protocol, template, prompts, k, seed = key
+def described(key: tuple[Any, ...]) -> str:
+    """Return for people what the rows of a table share, the values of `KEY`."""
+    suite, split, protocol, template, prompts, k, fraction, seed = key
     parts = [f"{suite}, {split}, {protocol}"]
     parts += [f"template {template}"] if template is not None else []
     parts += [f"{prompts} prompts"] if prompts is not None else []
     parts += [f"{k} samples per class, seed {seed}"] if k is not None else []
+    parts += [f"{fraction:g} % of train, seed {seed}"] if fraction is not None else []
     return ", ".join(parts)
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row.get(name) for name in (*_KEY, "dataset", "encoder"))
+    return tuple(row.get(name) for name in (*KEY, "dataset", "encoder"))
 
 
-def _grouped(
+def grouped(
     rows: Rows, names: Sequence[str]
 ) -> list[tuple[tuple[Any, ...], list[Mapping[str, Any]]]]:
     """Return rows by the values of some columns, in order of first appearance."""

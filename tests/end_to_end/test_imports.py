@@ -97,7 +97,7 @@ def test_eval_without_network_raw_data_and_torch(pipeline: Any, tiny_built: Any)
     assert not pipeline.modules(*evaluate, mode="isolated") & MODELS
     before = json.loads((tiny_built.folder / "eval.json").read_text())
     assert pipeline(*evaluate).json == before
-    assert len(before["results"]) == 36 * 4 * 2 * 2
+    assert len(before["results"]) == 36 * 12 * 2 * 2
     mean_errors = {row["value"] for row in before["summary"] if row["metric"] == "mce"}
     assert 1.0 in mean_errors
     assert None not in mean_errors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,18 @@ SUMMARY = {**SYSTEM, **INTERVAL, "baseline": (str, type(None))}
 SKIPPED = {"what": str, "reason": str, "command": str}
 
 
+RELATIVE = re.compile("(balanced_)?relative_|rbe")
+"""Aggregates whose denominators may be too small for a value, or for an interval."""
+AGAINST_CLEAN = {"flip_rate", "detection_auroc"}
+"""Metrics of a corrupted set beside the clean one; undefined on that itself."""
+LOSSES = {"nll", "brier"}
+"""Metrics that may exceed 1."""
+METRICS = AGAINST_CLEAN | {
+    *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece", "brier", "nll", "error"),
+    *("recall/0", "recall/1"),
+}
+
+
 def at(source: Any) -> tuple[object, ...]:
     """Return the options that name a study's store and manifests."""
     return ("--store", source.folder / "store", "--manifests", source.manifests)
@@ -69,7 +82,7 @@ def test_status(pipeline: Any, read_only_tiny: Any) -> None:
     assert {row["state"] for row in document["artifacts"]} == {"sealed"}
     stages = [row["stage"] for row in document["artifacts"]]
     assert stages.count("corruptions") == 35
-    assert stages.count("embeddings") == 2 * (1 + 1 + 35)
+    assert stages.count("embeddings") == 2 * (1 + 1 + 1 + 35)
     assert {len(row["recipe_key"]) for row in document["artifacts"]} == {64}
 
 
@@ -91,7 +104,7 @@ def test_status_after_a_manifest_has_changed(pipeline: Any, tiny_built: Any) -> 
     """All that was made with the old parameters is stale, and a plan says what has changed."""
     tiny_built.declare(classes='["dim", "bright"]')
     stale = in_state(pipeline, tiny_built, "stale")
-    assert len(stale) == 3 + 35 + 2 * 37 + 3 * 4
+    assert len(stale) == 3 + 35 + 2 * 38 + 3 * 4 + 2
     assert in_state(pipeline, tiny_built, "sealed") == {"sources/placed/tiny.npz"}
     # What takes the place of the stale ones is not built yet.
     assert in_state(pipeline, tiny_built, "missing") >= {
@@ -100,13 +113,11 @@ def test_status_after_a_manifest_has_changed(pipeline: Any, tiny_built: Any) -> 
         "embeddings/pixels/tiny/test",
     }
     units = pipeline("plan", "datasets", "--datasets", "tiny", *at(tiny_built), "--json")
-    assert {unit["reason"] for unit in units.json["units"]} == {
-        "classes is ['dim', 'bright'], was ['dark', 'bright']"
-    }
+    assert {unit["reason"] for unit in units.json["units"]} == {"parameter classes.0: dark -> dim"}
     told = pipeline("explain", "datasets/tiny/test", *at(tiny_built), "--json").json["artifacts"]
     assert {one["state"] for one in told} == {"stale", "missing"}
     assert {reason for one in told for reason in one["reasons"]} == {
-        "classes is ['dim', 'bright'], was ['dark', 'bright']"
+        "parameter classes.0: dark -> dim"
     }
 
 
@@ -199,7 +210,7 @@ def test_a_damaged_set_is_built_again(pipeline: Any, tiny_built: Any) -> None:
     shutil.rmtree(folder)
     pipeline(*build)
     pipeline("verify", "--store", store)
-    assert len(in_state(pipeline, tiny_built, "sealed")) == 1 + 3 + 35 + 2 * 37 + 3 * 4
+    assert len(in_state(pipeline, tiny_built, "sealed")) == 1 + 3 + 35 + 2 * 38 + 3 * 4 + 2
 
 
 def test_verify_of_a_whole_store(pipeline: Any, read_only_tiny: Any) -> None:
@@ -267,21 +278,26 @@ def test_eval(read_only_tiny: Any) -> None:
     """`eval` has a row per set, system and metric, ratios against the baseline, and skips."""
     document = json.loads((read_only_tiny.folder / "eval.json").read_text())
     assert document["schema"] == "medshards/eval/1"
-    require_fields(document["results"], RESULT)
-    require_fields(document["summary"], SUMMARY)
+    defined = [row for row in document["results"] if row["metric"] not in AGAINST_CLEAN]
+    require_fields(defined, RESULT)
+    whole = [row for row in document["summary"] if not RELATIVE.match(row["metric"])]
+    require_fields(whole, SUMMARY)
+    assert {row["undefined"] for row in whole} == {None}
     require_fields(document["skipped"], SKIPPED)
     assert document["baseline"] == "pixels"
     metrics = {row["metric"] for row in document["results"]}
-    assert metrics == {"accuracy", "balanced_accuracy", "auroc", "error"}
+    assert metrics == METRICS
     clean = [row for row in document["results"] if row["severity"] == 0]
     assert {row["corruption"] for row in clean} == {"clean"}
-    assert all(0 <= row["value"] <= 1 for row in document["results"])
+    assert all(0 <= row["value"] <= 1 for row in defined if row["metric"] not in LOSSES)
+    assert {row["metric"] for row in clean if row["value"] is None} <= AGAINST_CLEAN
     assert {note["kind"] for note in document["notes"]} <= {
         "no-baseline",
         "incomplete-baseline",
         "undefined",
         "constant",
         "does-not-fall",
+        "not-comparable",
     }
 
 
@@ -289,11 +305,10 @@ def test_eval_without_a_baseline(pipeline: Any, tiny_built: Any) -> None:
     """The default baseline is CLIP ViT-B/16; without it there are averages, and CE is skipped."""
     document = pipeline("eval", *at(tiny_built), "--json").json
     assert document["baseline"] == "clip-vit-b16"
-    assert len(document["results"]) == 36 * 4 * 2 * 2
-    assert {row["metric"] for row in document["summary"]} == {
-        "average_accuracy",
-        "average_balanced_accuracy",
-    }
+    assert len(document["results"]) == 36 * len(METRICS) * 2 * 2
+    aggregates = {row["metric"] for row in document["summary"]}
+    assert aggregates >= {"average_accuracy", "average_balanced_accuracy", "harmonic_accuracy"}
+    assert not {name for name in aggregates if "ce" in name.split("/")[0].split("_")}
     require_fields(document["skipped"], SKIPPED)
     commands = {one["command"] for one in document["skipped"] if one["what"].startswith("CE")}
     assert commands

@@ -166,6 +166,7 @@ def test_every_column_has_a_unit_and_a_meaning(read_only_tiny: Any) -> None:
         "datasets",
         "corruptions",
         "embeddings",
+        "comparisons",
         "predictions",
         "results",
         "summary",

@@ -131,18 +131,18 @@ def test_two_datasets_in_one_list(pipeline: Any, tiny: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "images"),
     [
-        ((), ["test", "train", "*/*"]),
+        ((), ["test", "train", "val", "*/*"]),
         (("--protocols", "prototype"), ["test", "train", "*/*"]),
         (("--splits", "val"), ["val"]),
         (("--splits", "train,val"), ["train", "val"]),
-        (("--only", "medimeta-c/tiny/test/contrast/*"), ["test", "train", "contrast/*"]),
+        (("--only", "medimeta-c/tiny/test/contrast/*"), ["test", "train", "val", "contrast/*"]),
     ],
     ids=" ".join,
 )
 def test_what_embed_embeds(
     pipeline: Any, tiny_built: Any, options: tuple[str, ...], images: list[str]
 ) -> None:
-    """Sealed sets and their clean test split; train for protocols; other splits when named."""
+    """Sealed sets, their clean test split, what protocols learn from; other splits when named."""
     shutil.rmtree(tiny_built.folder / "store" / "embeddings")
     names = planned(pipeline, "embed", "--model", "pixels", *options, *at(tiny_built))
     prefix = "embeddings/pixels/"
@@ -155,7 +155,7 @@ def test_what_embed_embeds(
 
 
 def test_embed_takes_only_what_is_sealed(pipeline: Any, tiny: Any) -> None:
-    """With one set built, that set, its clean split and the train split are embedded."""
+    """With one set built, that set, its clean split and what is learned from are embedded."""
     only = ("--only", "medimeta-c/tiny/test/contrast/3", *at(tiny))
     pipeline("build", "corruptions", *only, "--from", tiny.data)
     names = planned(pipeline, "embed", "--model", "pixels", *at(tiny))
@@ -164,6 +164,8 @@ def test_embed_takes_only_what_is_sealed(pipeline: Any, tiny: Any) -> None:
         "tiny/test",
         "tiny/train",
         "datasets/tiny/train",
+        "tiny/val",
+        "datasets/tiny/val",
     }
 
 

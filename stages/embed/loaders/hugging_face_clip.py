@@ -24,6 +24,7 @@ from stages.embed.parts import computed_by
 from stages.embed.preparation import declared_preprocessing, preparation
 from stages.embed.schema import EncoderManifest
 from stages.embed.state import State, fit
+from stages.embed.towers import Tower
 from stages.embed.wanted import WantedFile
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def load(
     text = None if manifest.text is None else ClipText(manifest, found, model, few)
     size, declared = manifest.input_size, declared_preprocessing(manifest)
     prepare = preparation(size, declared, centre="floored")
-    return ModelEncoder(manifest, _image_tower(model), prepare, batches, text)
+    blocks = model.vision_model.encoder.layers
+    return ModelEncoder(manifest, _image_tower(model), prepare, batches, text, blocks)
 
 
 class ClipText:
@@ -105,6 +107,8 @@ class ClipText:
         self._context_length = manifest.text.context_length if manifest.text else 0
         self._tokenizer = _tokenizer(found, model)
         self._logit_scale = math.exp(float(model.logit_scale.item()))
+        blocks = model.text_model.encoder.layers
+        self.tower = Tower(self._embed, blocks, self._tokens, batches)
 
     @property
     def context_length(self) -> int:

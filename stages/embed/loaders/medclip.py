@@ -24,6 +24,7 @@ from stages.embed.parts import Parts, computed_by, find_parts, part_files
 from stages.embed.preparation import declared_preprocessing, preparation, prepared
 from stages.embed.schema import EncoderManifest, TextTower
 from stages.embed.state import Adapt, State, fit
+from stages.embed.towers import Tower
 from stages.embed.wanted import WantedFile
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def load_adapted(
     manifest: EncoderManifest, parts: Parts, adapt: Adapt, *, device: str, batch_size: int
 ) -> Encoder:
     """Return the encoder with weights that `adapt` gives the names of the networks' tensors."""
-    from stages.embed.medclip_model import image_tower  # loads torch
+    from stages.embed.medclip_model import image_blocks, image_tower  # loads torch
 
     batches = FixedBatches(choose_device(device), batch_size)
     model = _build(manifest, parts)
@@ -107,7 +108,9 @@ def load_adapted(
     model.float().eval().requires_grad_(requires_grad=False).to(batches.device)
     few = FixedBatches(batches.device, min(batch_size, _TEXTS))
     text = MedClipText(manifest, parts, model, few)
-    return MedClipEncoder(manifest, image_tower(model, parts.architecture), batches, text)
+    embed = image_tower(model, parts.architecture)
+    blocks = image_blocks(model, parts.architecture)
+    return MedClipEncoder(manifest, embed, blocks, batches, text)
 
 
 def adapted(state: State, model: torch.nn.Module) -> State:
@@ -131,6 +134,7 @@ class MedClipEncoder:
         self,
         manifest: EncoderManifest,
         embed: Embed,
+        blocks: Sequence[torch.nn.Module],
         batches: FixedBatches,
         text: MedClipText,
     ) -> None:
@@ -139,6 +143,7 @@ class MedClipEncoder:
         self._batches = batches
         self._text = text
         self._prepare = preparation(manifest.input_size, declared_preprocessing(manifest))
+        self.tower = Tower(embed, blocks, self.prepare_images, batches)
 
     @property
     def width(self) -> int:
@@ -179,6 +184,8 @@ class MedClipText:
         self._tokenizer = _tokenizer(parts)
         learned = float(model.logit_scale.item())
         self._logit_scale = math.exp(min(max(learned, 0.0), _LARGEST_SCALE))
+        blocks = model.text_model.model.encoder.layer
+        self.tower = Tower(self._embed, blocks, self._tokens, batches)
 
     @property
     def context_length(self) -> int:

@@ -27,6 +27,7 @@ from stages.embed.encoder import Digest, Embeddings, Encoder, Images, checked_im
 from stages.embed.preparation import declared_preprocessing, preparation, prepared
 from stages.embed.schema import EncoderManifest
 from stages.embed.state import Adapt, State, fit
+from stages.embed.towers import Tower, image_blocks, text_blocks
 from stages.embed.wanted import WantedFile
 
 if TYPE_CHECKING:
@@ -108,6 +109,13 @@ class OpenClipEncoder:
         self._prepare = preparation(manifest.input_size, declared_preprocessing(manifest))
 
     @property
+    def tower(self) -> Tower:
+        """The blocks of the image tower."""
+        model = self._model
+        blocks = image_blocks(model.visual)
+        return Tower(model.encode_image, blocks, self.prepare_images, self._batches)
+
+    @property
     def width(self) -> int:
         """Number of components of an embedding."""
         return self._width
@@ -146,6 +154,12 @@ class OpenClipText:
         self._batches = batches
         self._context_length, self._tokens, self._count = _tokenizer(manifest, checkpoint)
         self._logit_scale = float(np.exp(self._model.logit_scale.item()))
+
+    @property
+    def tower(self) -> Tower:
+        """The blocks of the text tower."""
+        model = self._model
+        return Tower(model.encode_text, text_blocks(model), self._tokens, self._batches)
 
     @property
     def context_length(self) -> int:

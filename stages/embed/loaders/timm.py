@@ -22,6 +22,7 @@ from stages.embed.model_folder import CONFIG, configuration, model_folder
 from stages.embed.preparation import declared_preprocessing, preparation
 from stages.embed.schema import EncoderManifest
 from stages.embed.state import State, fit
+from stages.embed.towers import image_blocks
 from stages.embed.wanted import WantedFile, require
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def load(
     _try_out(manifest, found, model)
     model.to(batches.device)
     prepare = preparation(manifest.input_size, declared_preprocessing(manifest))
-    return ModelEncoder(manifest, model, prepare, batches)
+    return ModelEncoder(manifest, model, prepare, batches, blocks=image_blocks(model))
 
 
 def _architecture(manifest: EncoderManifest) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,8 @@ class Batch:
     """Shape (n,): true class ids in [0, K). Of a multi-label task (n, K): 1 per class, or 0."""
     scores: Floats
     """Shape (S, n, K): class probabilities; those of a multi-label task need not sum to 1."""
+    clean: int | None = None
+    """Which of the S sets is the split as it is; None where it is not among them."""
 
     @property
     def multi_label(self) -> bool:
@@ -40,8 +43,13 @@ class Batch:
         A probability of exactly 0.5 is a tie, which goes to absent.
         """
         for label in range(self.classes):
-            present = self.scores[:, :, label]
-            yield Batch(self.labels[:, label], np.stack([1.0 - present, present], axis=-1))
+            yield self.label(label)
+
+    def label(self, label: int) -> Batch:
+        """Return one label of a multi-label task as a batch of two classes, absent and present."""
+        present = self.scores[:, :, label]
+        scores = np.stack([1.0 - present, present], axis=-1)
+        return Batch(self.labels[:, label], scores, self.clean)
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
@@ -81,7 +89,7 @@ def over_labels(metric: Metric) -> Metric:
 
 
 def weighted_sums(weights: Weights, values: Floats) -> Floats:
-    """Return ``weights @ values``, (B, S), of counts (B, n) and 0-1 values (n, S).
+    """Return ``weights @ values``, (B, S), of counts (B, n) and integers (n, S).
 
     Sums of integers below 2**53 are exact in float64, so the result does not depend on the order
     in which BLAS adds. The counts are converted in slices to keep memory flat.
@@ -92,6 +100,45 @@ def weighted_sums(weights: Weights, values: Floats) -> Floats:
         part = slice(start, start + step)
         np.matmul(weights[part].astype(np.float64), values, out=out[part])
     return out
+
+
+def weighted_means(weights: Weights, values: Floats, largest: float) -> Floats:
+    """Return the mean over samples of `values` (n, S) under counts (B, n), shape (B, S).
+
+    Parameters
+    ----------
+    weights
+        How often each resample holds each sample, (B, n).
+    values
+        Finite numbers, (n, S).
+    largest
+        Bound on their absolute values: of the metric, not of these samples, so that what one
+        set gives does not depend on which others are there.
+    """
+    totals = weights.sum(axis=1, dtype=np.int64)[:, None]
+    return np.asarray(weighted_totals(weights, values, largest) / totals, np.float64)
+
+
+def weighted_totals(
+    weights: Weights, values: Floats, largest: float, rows: NDArray[np.intp] | None = None
+) -> Floats:
+    """Return ``weights @ values``, (B, S), of values within +-`largest`, rounded to a grid.
+
+    Values may be given for some `rows` of the samples only, the others being zero.
+
+    The grid is the finest on which every sum is exact in float64, so the result depends on
+    neither the order of additions nor the BLAS. At a thousand samples its step is 2**-43 times
+    `largest`.
+    """
+    step = grid_step(weights, largest)
+    counts = weights if rows is None else weights[:, rows]
+    return np.asarray(weighted_sums(counts, np.rint(values / step)) * step, np.float64)
+
+
+def grid_step(weights: Weights, largest: float) -> float:
+    """Return the power of two whose multiples up to `largest` have exact sums in any resample."""
+    total = int(weights.sum(axis=1, dtype=np.int64).max(initial=1))
+    return float(2.0 ** (math.ceil(math.log2(total)) + math.ceil(math.log2(largest)) - 53))
 
 
 def slice_length(bytes_each: int, count: int, budget: int = 8 << 20) -> int:

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from stages.evaluate.protocols.contract import EvaluationProtocol
+from stages.evaluate.protocols.knn import NearestNeighbours
 from stages.evaluate.protocols.linear_probe import LinearProbe
 from stages.evaluate.protocols.prototype import Prototype
 from stages.evaluate.protocols.zero_shot import ZeroShot
@@ -19,6 +20,7 @@ PROTOCOLS: Mapping[str, EvaluationProtocol[Any]] = MappingProxyType(
         ZeroShot.name: ZeroShot(),
         LinearProbe.name: LinearProbe(),
         Prototype.name: Prototype(),
+        NearestNeighbours.name: NearestNeighbours(),
     }
 )
 """Every protocol by name, with its default parameters."""

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import DataError
 
-Need: TypeAlias = Literal["train", "texts"]
-"""An input beside the evaluated embeddings: labelled clean train embeddings, or class texts."""
+Need: TypeAlias = Literal["train", "validation", "texts"]
+"""An input beside the evaluated embeddings: labelled clean train or validation embeddings, or class
+texts. A dataset without a validation split gives none."""
 
 Floats: TypeAlias = NDArray[np.float64]
 
@@ -54,6 +55,8 @@ class FitInputs:
     texts: ClassTexts | None = None
     multi_label: bool = False
     """Whether a sample may have any number of the classes."""
+    validation: Train | None = None
+    """What choices are made by; None where the dataset has no validation split."""
 
 
 class Model(Protocol):

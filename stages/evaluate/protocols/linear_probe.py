@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from stages.evaluate.protocols.contract import (
     FitInputs,
     Floats,
     Need,
+    Train,
     checked_embeddings,
     checked_train,
     sigmoid,
@@ -38,6 +39,8 @@ class LinearModel:
     """Shape (K,)."""
     converged: bool
     """Whether the optimiser stopped by its tolerance, not by its iteration limit."""
+    inverse_penalty: float
+    """C of the fit."""
     multi_label: bool = False
     """Whether each class has a probability of its own."""
     logit_scale: None = None
@@ -58,17 +61,41 @@ class LinearProbe:
     """
 
     name: ClassVar[str] = "linear-probe"
-    needs: ClassVar[frozenset[Need]] = frozenset({"train"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"train", "validation"})
 
-    inverse_penalty: float = 1.0
-    """scikit-learn's C: the inverse of the strength of the L2 penalty."""
+    inverse_penalties: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
+    """scikit-learn's C, the inverse of the strength of the L2 penalty, from strong to weak."""
+    held_out: float = 0.2
+    """Share of each class of the train split that chooses where there is no validation split."""
     iterations: int = 2000
     """Most iterations of L-BFGS."""
     tolerance: float = 1e-4
     """Largest gradient component at which it stops."""
 
     def fit(self, inputs: FitInputs) -> LinearModel:
-        """Return the fitted probe."""
+        """Return the probe of the penalty that does best on the validation split.
+
+        Best is the lowest mean negative log-likelihood of its labels; of equals the stronger
+        penalty. Where there is no validation split a fixed part of the train split is held out
+        for the choice, and the chosen probe is fitted on all of it.
+        """
+        penalty = self._chosen(inputs)
+        return self._fitted(inputs, penalty)
+
+    def _chosen(self, inputs: FitInputs) -> float:
+        if len(self.inverse_penalties) == 1:
+            return self.inverse_penalties[0]
+        checked_train(inputs, self.name)
+        split = inputs if inputs.validation is not None else _held_out(inputs, self.held_out)
+        if split.validation is None:
+            return self.inverse_penalties[-1]  # too few samples to hold any out
+        losses = [
+            _loss(self.scores(self._fitted(split, penalty), split.validation.embeddings), split)
+            for penalty in self.inverse_penalties
+        ]
+        return self.inverse_penalties[int(np.argmin(losses))]
+
+    def _fitted(self, inputs: FitInputs, penalty: float) -> LinearModel:
         embeddings, labels = checked_train(inputs, self.name)
         mean = embeddings.mean(axis=0)
         scale = embeddings.std(axis=0)
@@ -76,7 +103,7 @@ class LinearProbe:
         scale[scale <= 1e-12 * np.maximum(np.abs(mean), 1.0)] = 1.0
         features = (embeddings - mean) / scale
         targets = labels.T if inputs.multi_label else [labels]
-        probes = [self._probe(features, target) for target in targets]
+        probes = [self._probe(features, target, penalty) for target in targets]
         coefficients = np.concatenate([probe.coef_ for probe in probes])
         intercepts = np.concatenate([probe.intercept_ for probe in probes])
         if len(coefficients) < len(inputs.classes):  # two classes come as one row of differences
@@ -85,7 +112,7 @@ class LinearProbe:
         weights = np.ascontiguousarray(coefficients.T, np.float64)
         bias = np.asarray(intercepts, np.float64)
         converged = all(probe.n_iter_.max() < self.iterations for probe in probes)
-        return LinearModel(mean, scale, weights, bias, converged, inputs.multi_label)
+        return LinearModel(mean, scale, weights, bias, converged, penalty, inputs.multi_label)
 
     def scores(self, model: LinearModel, embeddings: NDArray[np.floating[Any]]) -> Floats:
         """Return class probabilities (n, K)."""
@@ -93,13 +120,48 @@ class LinearProbe:
         logits = product((images - model.mean) / model.scale, model.weights) + model.bias
         return sigmoid(logits) if model.multi_label else softmax(logits)
 
-    def _probe(self, features: Floats, labels: NDArray[np.int64]) -> LogisticRegression:
+    def _probe(
+        self, features: Floats, labels: NDArray[np.int64], penalty: float
+    ) -> LogisticRegression:
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        probe = LogisticRegression(
-            C=self.inverse_penalty, tol=self.tolerance, max_iter=self.iterations
-        )
+        probe = LogisticRegression(C=penalty, tol=self.tolerance, max_iter=self.iterations)
         with one_blas_thread(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             return probe.fit(features, labels)
+
+
+def _held_out(inputs: FitInputs, share: float) -> FitInputs:
+    """Return the train split without every n-th sample of each class, which becomes validation."""
+    train = inputs.train
+    if train is None:
+        return inputs
+    every = round(1 / share)
+    labels = np.asarray(train.labels)
+    columns = labels.T if inputs.multi_label else [labels == c for c in range(len(inputs.classes))]
+    out = np.zeros(len(labels), np.bool_)
+    for column in columns:
+        out[np.flatnonzero(column)[every - 1 :: every]] = True
+    kept = ~out
+    enough = all(0 < np.sum(column[kept]) < np.sum(kept) for column in columns)
+    if not (out.any() and enough):
+        return inputs
+    return replace(
+        inputs,
+        train=Train(train.embeddings[kept], labels[kept]),
+        validation=Train(train.embeddings[out], labels[out]),
+    )
+
+
+def _loss(scores: Floats, inputs: FitInputs) -> float:
+    """Return the mean negative log-likelihood of the validation labels."""
+    if inputs.validation is None:
+        message = "there is no validation split"
+        raise ValueError(message)
+    labels = np.asarray(inputs.validation.labels)
+    floor = np.finfo(np.float64).tiny
+    if inputs.multi_label:
+        likely = np.where(labels == 1, scores, 1 - scores)
+        return float(-np.log(np.maximum(likely, floor)).mean())
+    return float(-np.log(np.maximum(scores[np.arange(len(labels)), labels], floor)).mean())

@@ -423,7 +423,9 @@ def test_truncated_weights(kept: float, name: str, folder: Path, copy_of: Copy):
         weights_of(other).unlink()
     data = (other / name).read_bytes()
     (other / name).write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
-    with pytest.raises(DataError, match=rf"{name}: cannot be read as weights") as caught:
+    with pytest.raises(
+        DataError, match=rf"{name}: cannot be read .* tensors are expected: "
+    ) as caught:
         load(declare(), other)
     assert len(str(caught.value).splitlines()) == 1
 

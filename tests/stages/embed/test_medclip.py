@@ -293,7 +293,9 @@ def test_truncated_weights(kept: float, folders: dict[str, Path], copy_of: Copy)
     path = folder / "pytorch_model.bin"
     data = path.read_bytes()
     path.write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
-    with pytest.raises(DataError, match=r"pytorch_model.bin: cannot be read as weights") as caught:
+    with pytest.raises(
+        DataError, match=r"pytorch_model.bin: cannot be read .* tensors are expected: "
+    ) as caught:
         load(declare_medclip("swin"), folder)
     assert len(str(caught.value).splitlines()) == 1
 

@@ -307,7 +307,9 @@ def test_truncated_weights(kept: float, vit_folder: Path, copy_of: Copy):
     folder = copy_of(vit_folder)
     data = weights_of(folder).read_bytes()
     weights_of(folder).write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
-    with pytest.raises(DataError, match=r"model.safetensors: cannot be read as weights") as caught:
+    with pytest.raises(
+        DataError, match=r"model.safetensors: cannot be read .* tensors are expected: "
+    ) as caught:
         load(declare(), folder)
     assert len(str(caught.value).splitlines()) == 1
 

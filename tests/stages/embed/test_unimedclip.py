@@ -277,7 +277,9 @@ def test_truncated_checkpoint(kept: float, declare: Declare, folder: Path, tmp_p
     data = (folder / NAME).read_bytes()
     kept = kept if isinstance(kept, int) else int(len(data) * kept)
     (tmp_path / NAME).write_bytes(data[:kept])
-    with pytest.raises(DataError, match=rf"{NAME}: cannot be read as weights") as caught:
+    with pytest.raises(
+        DataError, match=rf"{NAME}: cannot be read .* tensors are expected: "
+    ) as caught:
         load(declare(), tmp_path)
     assert len(str(caught.value).splitlines()) == 1
 

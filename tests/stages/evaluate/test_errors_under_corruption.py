@@ -12,7 +12,10 @@ from stages.evaluate import (
     average_accuracy,
     clean_error,
     corruption_error,
+    harmonic_mean,
     mean_corruption_error,
+    relative_corruption_error,
+    relative_mean_corruption_error,
     undefined_ratio,
 )
 
@@ -65,3 +68,48 @@ def test_severities_that_do_not_match_are_refused(error: object, baseline: objec
     """Sums over different severities would not be comparable, so nothing is broadcast there."""
     with pytest.raises(ValueError, match="severit"):
         corruption_error(error, baseline)  # type: ignore[arg-type]
+
+
+CLEAN = st.floats(0.0, 0.3)
+
+
+@given(error=ERRORS, clean=CLEAN, loss=ERRORS, baseline_clean=CLEAN)
+def test_relative_ratios_equal_their_written_out_sums(
+    error: np.ndarray, clean: float, loss: np.ndarray, baseline_clean: float
+) -> None:
+    """Relative CE is a ratio of sums of E - E_clean, relative mCE its plain mean."""
+    baseline = baseline_clean + loss
+    each = [
+        sum(e - clean for e in error[c]) / sum(e - baseline_clean for e in baseline[c])
+        for c in range(3)
+    ]
+    found = [
+        relative_corruption_error(error[c], clean, baseline[c], baseline_clean) for c in range(3)
+    ]
+    kept = ~np.isnan(found)
+    assert np.array(found)[kept] == pytest.approx(np.array(each)[kept], abs=1e-9)
+    assert (loss.mean(axis=1)[~kept] < 0.01 + 1e-12).all()
+    mean = relative_mean_corruption_error(error, clean, baseline, baseline_clean)
+    assert mean == pytest.approx(np.mean(found), abs=1e-9, nan_ok=True)
+
+
+@pytest.mark.parametrize("loss", [-0.2, -1e-9, 0.0, 0.0036, np.nan])
+def test_a_baseline_that_loses_nothing_gives_no_relative_ratio(loss: float) -> None:
+    """Neither a negative nor a tiny denominator becomes a number."""
+    assert np.isnan(relative_corruption_error([0.5] * 5, 0.3, [0.3 + loss] * 5, 0.3))
+
+
+def test_relative_ratios_broadcast_over_resamples() -> None:
+    """Leading axes are kept: resamples before corruptions before severities."""
+    errors, clean = np.full((4, 7, 5), 0.5), np.full(4, 0.1)
+    found = relative_mean_corruption_error(errors, clean, np.full((7, 5), 0.3), 0.1)
+    assert found == pytest.approx(np.full(4, 2.0))
+
+
+@given(a=st.floats(0.01, 1), b=st.floats(0.01, 1))
+def test_the_harmonic_mean_lies_between_and_nearer_the_smaller(a: float, b: float) -> None:
+    """It is 2ab/(a+b), and 0 where both are 0."""
+    found = harmonic_mean(a, b)
+    assert min(a, b) - 1e-12 <= found <= (a + b) / 2 + 1e-12
+    assert found == pytest.approx(1 / ((1 / a + 1 / b) / 2))
+    assert harmonic_mean(0.0, 0.0) == 0.0

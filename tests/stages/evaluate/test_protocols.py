@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
@@ -23,6 +24,7 @@ from stages.evaluate.protocols.contract import (
     sigmoid,
     softmax,
 )
+from stages.evaluate.protocols.knn import NearestNeighbours
 from stages.evaluate.protocols.linear_probe import LinearProbe
 from stages.evaluate.protocols.prototype import Prototype
 
@@ -60,7 +62,7 @@ class ProtocolContract:
     def test_it_is_known_by_its_name(self) -> None:
         """The table and the protocol agree on the name, and it states what it needs."""
         assert self.protocol.name == self.name
-        assert self.protocol.needs <= {"train", "texts"}
+        assert self.protocol.needs <= {"train", "validation", "texts"}
         assert self.protocol.needs
         assert isinstance(dataclasses.asdict(self.protocol), dict)
 
@@ -206,8 +208,37 @@ class TestLinearProbe(ProtocolContract):
         reference = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
         reference.fit(given.train.embeddings, given.train.labels)
         rows = np.random.default_rng(1).normal(size=(20, D))
-        scores = self.protocol.scores(self.protocol.fit(given), rows)
+        probe = LinearProbe(inverse_penalties=(1.0,))
+        scores = probe.scores(probe.fit(given), rows)
         assert scores == pytest.approx(reference.predict_proba(rows), abs=1e-9)
+
+    def test_the_penalty_is_chosen_on_validation(self) -> None:
+        """The penalty is that whose own fit has the lowest loss there, and is in the model."""
+        from sklearn.metrics import log_loss
+
+        given = inputs()
+        assert given.train is not None
+        rng = np.random.default_rng(3)
+        rows = given.train.embeddings + rng.normal(size=(30, D))
+        validation = Train(rows, given.train.labels)
+        chosen = self.protocol.fit(dataclasses.replace(given, validation=validation))
+        losses = {}
+        for penalty in self.protocol.inverse_penalties:
+            probe = LinearProbe(inverse_penalties=(penalty,))
+            losses[penalty] = log_loss(
+                given.train.labels, probe.scores(probe.fit(given), validation.embeddings)
+            )
+        assert chosen.inverse_penalty == min(losses, key=losses.__getitem__)
+        assert len({round(loss, 6) for loss in losses.values()}) == len(losses)
+
+    def test_validation_decides_nothing_else(self) -> None:
+        """The model is fitted on the train split alone, held-out samples included."""
+        given = inputs()
+        found = self.protocol.fit(given)
+        alone = LinearProbe(inverse_penalties=(found.inverse_penalty,)).fit(given)
+        assert np.array_equal(found.weights, alone.weights)
+        few = inputs(CLASSES, train=Train(np.eye(3, D), np.arange(3)))
+        assert self.protocol.fit(few).inverse_penalty == self.protocol.inverse_penalties[-1]
 
     def test_features_that_do_not_vary_are_ignored(self) -> None:
         """A constant feature is not divided by its zero spread."""
@@ -223,6 +254,46 @@ class TestLinearProbe(ProtocolContract):
         """Reaching the iteration limit raises no warning but is recorded in the model."""
         assert self.protocol.fit(inputs()).converged
         assert not LinearProbe(iterations=1).fit(inputs()).converged
+
+
+class TestNearestNeighbours(ProtocolContract):
+    """kNN."""
+
+    name = "knn"
+
+    def test_one_neighbour_is_scikit_learns(self) -> None:
+        """With one neighbour the prediction is that of scikit-learn's classifier by cosine."""
+        from sklearn.neighbors import KNeighborsClassifier
+
+        given = inputs()
+        assert given.train is not None
+        rows = np.random.default_rng(1).normal(size=(50, D))
+        reference = KNeighborsClassifier(1, metric="cosine", algorithm="brute")
+        reference.fit(given.train.embeddings, given.train.labels)
+        protocol = NearestNeighbours(neighbours=1)
+        scores = protocol.scores(protocol.fit(given), rows)
+        assert np.array_equal(predicted_classes(scores), reference.predict(rows))
+
+    def test_neighbours_weigh_by_their_cosine(self) -> None:
+        """Scores are those of scikit-learn with the same weights, whatever the block size."""
+        from sklearn.neighbors import KNeighborsClassifier
+
+        given = inputs()
+        assert given.train is not None
+        rows = np.random.default_rng(1).normal(size=(1500, D))
+        reference = KNeighborsClassifier(
+            20, metric="cosine", algorithm="brute", weights=lambda d: np.exp((1 - d) / 0.07)
+        )
+        reference.fit(given.train.embeddings, given.train.labels)
+        scores = self.protocol.scores(self.protocol.fit(given), rows)
+        assert scores == pytest.approx(reference.predict_proba(rows), abs=1e-9)
+
+    def test_of_equally_near_ones_the_first_counts(self) -> None:
+        """Repeated train rows are taken in index order."""
+        train = Train(np.ones((4, D)), np.array([1, 0, 2, 0]))
+        protocol = NearestNeighbours(neighbours=1)
+        scores = protocol.scores(protocol.fit(inputs(train=train)), np.ones((1, D)))
+        assert scores.tolist() == [[0.0, 1.0, 0.0]]
 
 
 class TestPrototype(ProtocolContract):
@@ -354,6 +425,7 @@ def test_every_protocol_has_the_contract() -> None:
 
 def test_the_limit_on_blas_is_lifted_by_the_last_to_leave() -> None:
     """BLAS keeps to one thread while anyone needs it, and gets its threads back afterwards."""
+    importlib.import_module("scipy.linalg")  # brings a BLAS of its own, which counts from then on
 
     def threads() -> list[int]:
         return [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]

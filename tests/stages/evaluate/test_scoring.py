@@ -10,7 +10,12 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from stages.evaluate import corruption_error, mean_corruption_error
+from stages.evaluate import (
+    corruption_error,
+    mean_corruption_error,
+    relative_mean_corruption_error,
+)
+from stages.evaluate.alexnet import ALEXNET
 from stages.evaluate.bootstrap import Resampling
 from stages.evaluate.columns import RESULT_COLUMNS, SUMMARY_COLUMNS, ordered, to_table
 from stages.evaluate.metrics import METRICS
@@ -18,7 +23,7 @@ from stages.evaluate.notes import trends
 from stages.evaluate.predictions import Predictions, by_split
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.scoring import Row, from_result_rows, result_rows, score
-from stages.evaluate.summary import summarise
+from stages.evaluate.summary import summarise, summarise_predictions
 
 SETTINGS = Bootstrap(resamples=200)
 
@@ -51,7 +56,8 @@ def test_there_is_one_result_row_per_set_and_metric(make_system: Any) -> None:
     """Rows carry the whole identity of their set and system, the metric, n and an interval."""
     scores = score(make_system(), SETTINGS)
     rows = [row for own in scores.values() for row in result_rows(own)]
-    assert len(rows) == 11 * len(METRICS)
+    # And the recall of each of three classes.
+    assert len(rows) == 11 * (len(METRICS) + 3)
     first = rows[0]
     assert {column.name for column in RESULT_COLUMNS} == set(first)
     assert (first["corruption"], first["severity"], first["n"]) == ("clean", 0, 60)
@@ -218,7 +224,9 @@ def test_ratios_to_a_perfect_baseline_are_marked(make_system: Any) -> None:
 def test_without_a_baseline_there_is_average_accuracy_and_a_note(make_system: Any) -> None:
     """An absent baseline removes the ratios only."""
     found = summary_of(make_system())
-    assert {metric for _, metric in found} == {"average_accuracy", "average_balanced_accuracy"}
+    averages = {f"average_{name}" for name in METRICS if name != "error"}
+    harmonic = {"harmonic_accuracy", "harmonic_balanced_accuracy"}
+    assert {metric for _, metric in found} == averages | harmonic
     assert found["texture", "average_accuracy"]["baseline"] is None
     assert ("no-baseline", None) in kinds_of(make_system())
 
@@ -230,6 +238,105 @@ def test_a_baseline_that_lacks_severities_gives_no_mean(make_system: Any) -> Non
     assert "ce/gaussian_noise" in metrics
     assert not metrics & {"ce/zoom_blur", "mce"}
     assert ("incomplete-baseline", "zoom_blur") in kinds_of(make_system(), base)
+
+
+def test_relative_ratios_are_the_public_formulas(make_system: Any) -> None:
+    """Relative CE and mCE are what corruption adds over what it adds to the baseline's error."""
+    own, base = make_system("texture"), make_system("pixels", skill=2.0)
+    errors, baselines = (
+        np.array([(p.scores.argmax(axis=1) != p.labels).mean() for p in system])
+        for system in (own, base)
+    )
+    found = summary_of(own, base)
+    pair = (errors[1:].reshape(2, 5), errors[0], baselines[1:].reshape(2, 5), baselines[0])
+    row = found["texture", "relative_mce"]
+    assert row["value"] == pytest.approx(relative_mean_corruption_error(*pair))
+    each = (errors[6:] - errors[0]).sum() / (baselines[6:] - baselines[0]).sum()
+    assert found["texture", "relative_ce/zoom_blur"]["value"] == pytest.approx(each)
+    assert row["ci_low"] < row["value"] < row["ci_high"]
+    own_row = found["pixels", "relative_mce"]
+    assert own_row["value"] == 1.0
+    # Classes are balanced here, so balanced errors are the same.
+    assert found["texture", "rbe"]["value"] == pytest.approx(row["value"])
+    assert found["texture", "be"]["value"] == pytest.approx(found["texture", "mce"]["value"])
+    assert found["texture", "be"]["baseline"] == "pixels"
+    assert ("not-comparable", None) in kinds_of(own, base)
+
+
+def test_relative_ratios_to_an_unharmed_or_constant_baseline_are_marked(make_system: Any) -> None:
+    """Where corruption adds nothing to the baseline's error there is a reason, not a number."""
+    base = make_system("pixels")
+    unharmed = [
+        dataclasses.replace(p, scores=base[0].scores) if p.corruption == "zoom_blur" else p
+        for p in base
+    ]
+    found = summary_of(make_system(), unharmed)
+    for metric in ("relative_ce/zoom_blur", "relative_mce", "balanced_relative_mce", "rbe"):
+        row = found["texture", metric]
+        assert (row["value"], row["ci_low"]) == (None, None)
+        assert "adds less than 1%" in row["undefined"]
+    assert found["texture", "relative_ce/gaussian_noise"]["undefined"] is None
+    found = summary_of(make_system(), [constant(p) for p in base])
+    assert "one class only on the clean split" in found["texture", "relative_mce"]["undefined"]
+    assert found["texture", "relative_mce"]["constant_baseline"]
+
+
+def test_averages_and_harmonic_means(make_system: Any) -> None:
+    """Every metric has a mean over corruptions; accuracies have one with their clean value."""
+    (scores,) = score(make_system(), SETTINGS).values()
+    found = summary_of(make_system())
+    for metric in ("auroc", "ece", "nll", "flip_rate", "detection_auroc", "macro_f1", "brier"):
+        row = found["texture", f"average_{metric}"]
+        assert row["value"] == pytest.approx(scores.values[metric][1:].mean())
+        assert row["ci_low"] <= row["value"] <= row["ci_high"] or metric == "ece"
+    clean, average = scores.values["accuracy"][0], found["texture", "average_accuracy"]["value"]
+    expected = 2 * clean * average / (clean + average)
+    assert found["texture", "harmonic_accuracy"]["value"] == pytest.approx(expected)
+
+
+def test_medmnist_c_divides_by_its_published_errors(make_system: Any) -> None:
+    """BE and rBE of its suite are relative to AlexNet, without any baseline encoder."""
+    names = ("pixelate", "jpeg_compression")
+    own = make_system(dataset="bloodmnist-224", corruptions=names, n=90)
+    own = [dataclasses.replace(item, suite="medmnist-c") for item in own]
+    found = summary_of(own, baseline="absent")
+    errors = np.array([(p.scores.argmax(axis=1) != p.labels).mean() for p in own])
+    each = errors[1:].reshape(2, 5).mean(axis=1)
+    published = np.array([ALEXNET["bloodmnist"][name] for name in names])
+    row = found["texture", "be"]
+    assert row["value"] == pytest.approx((each / published).mean())
+    assert row["baseline"] == "alexnet (published)"
+    clean = ALEXNET["bloodmnist"]["clean"]
+    relative = ((each - errors[0]) / (published - clean)).mean()
+    assert found["texture", "rbe"]["value"] == pytest.approx(relative)
+    assert ("texture", "mce") not in found
+    _, notes = summarise(score(own, SETTINGS), "absent")
+    (told,) = [note.message for note in notes if note.kind == "not-comparable"]
+    assert "official files" in told
+    elsewhere = [dataclasses.replace(item, split="val") for item in own]
+    assert ("texture", "be") not in summary_of(elsewhere, baseline="absent")
+
+
+def test_published_losses_too_small_to_divide_by_are_marked(make_system: Any) -> None:
+    """AlexNet errs less on PneumoniaMNIST with more contrast: rBE there has no value."""
+    own = make_system(dataset="pneumoniamnist", corruptions=("contrast_up", "pixelate"), classes=2)
+    found = summary_of([dataclasses.replace(item, suite="medmnist-c") for item in own])
+    assert found["texture", "rbe/contrast_up"]["value"] is None
+    assert found["texture", "rbe/pixelate"]["value"] is not None
+    assert found["texture", "rbe"]["value"] is None
+    assert found["texture", "be"]["value"] is not None
+
+
+def test_the_summary_from_predictions_is_that_from_scores(make_system: Any) -> None:
+    """One encoder at a time gives the rows that all together give."""
+    own, base = make_system("texture"), make_system("pixels", skill=1.0)
+    together, _ = summarise(score([*own, *base], SETTINGS), "pixels")
+    alone, _ = summarise_predictions(own, base, "pixels", SETTINGS)
+    itself, _ = summarise_predictions(base, [], "pixels", SETTINGS)
+    assert [*alone, *itself] == together
+    lonely, notes = summarise_predictions(own, [], "pixels", SETTINGS)
+    assert {row["baseline"] for row in lonely} == {None}
+    assert "no-baseline" in {note.kind for note in notes}
 
 
 def test_selections_of_severities_and_corruptions_are_summarised(make_system: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.evaluate.measure_tables import measure_tables
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.scoring import Row, result_rows, score
 from stages.evaluate.summary import summarise
@@ -119,3 +120,23 @@ def test_protocols_have_tables_of_their_own(make_system: Any) -> None:
     assert len(error_tables(summary)) == len(accuracy_tables(results)) == 2
     assert "template paper" in error_tables(summary)[1].title
     assert error_tables([]) == accuracy_tables([]) == []
+
+
+def test_other_measures_stand_in_one_table(make_system: Any) -> None:
+    """Means over corruptions times 100, Brier and NLL as they are, with what they mean below."""
+    base = make_system("pixels", skill=1.0)
+    flat = [
+        dataclasses.replace(p, scores=base[0].scores) if p.corruption == "zoom_blur" else p
+        for p in base
+    ]
+    _, summary = rows_of(make_system() + flat)
+    (table,) = measure_tables(summary)
+    shown = cells_of(table)["toy", "texture"]
+    own = {row["metric"]: row for row in summary if row["encoder"] == "texture"}
+    assert shown["ECE"] == f"{100 * own['average_ece']['value']:.1f}"
+    assert shown["NLL"] == f"{own['average_nll']['value']:.3f}"
+    assert shown["Harm."] == f"{100 * own['harmonic_accuracy']['value']:.1f}"
+    assert (shown["rel. mCE"], shown["rBE"]) == ("n/a", "n/a")
+    assert any("not comparable with published values" in note for note in table.notes)
+    assert any(note.startswith("n/a") for note in table.notes)
+    assert measure_tables([]) == []

@@ -1,0 +1,118 @@
+"""The devices that `pipeline embed` uses, with a process for each where there are several."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from pipeline.cli.execution import Runner
+from pipeline.errors import UsageError
+from pipeline.events import Listener
+from pipeline.plan import Plan
+from pipeline.store import Store
+
+if TYPE_CHECKING:
+    from pipeline.runner import Outcome
+
+_OWN: Final = frozenset({"as_json", "device", "download", "dry_run", "log", "share"})
+"""Parameters of `pipeline embed` that its processes do not share."""
+
+
+def device_names(values: Sequence[str]) -> tuple[str, ...]:
+    """Return the devices that were named; "auto" without any.
+
+    Raises
+    ------
+    UsageError
+        If there are several and one of them does not say which device it is.
+    """
+    names = tuple(values) or ("auto",)
+    for name in names if len(names) > 1 else ():
+        if not re.fullmatch(r"cpu|cuda:\d+", name):
+            message = f"--device {name}: of several devices each is cpu or cuda:<number>"
+            raise UsageError(message)
+    return names
+
+
+@dataclass(frozen=True)
+class OnDevices:
+    """Carries out a plan with one process per device; for one device in this process."""
+
+    names: Sequence[str]
+    """As `device_names` returned them."""
+    arguments: Sequence[str]
+    """Of the command `pipeline`, as `repeated` returned them."""
+    learned: bool
+    """Whether the encoders compute on a device at all: a fixed formula does not."""
+
+    def __call__(
+        self,
+        store: Store,
+        plan: Plan,
+        *,
+        workers: int,
+        listeners: Sequence[Listener],
+        wait_for_others: bool,
+    ) -> Outcome:
+        """Build what the plan lists.
+
+        Raises
+        ------
+        UsageError
+            If a named device is not there.
+        """
+        from pipeline.runner import run
+
+        names = self._present() if self.learned else self.names
+        carry_out: Runner = run
+        if len(names) > 1:
+            from pipeline.cli.processes import Processes
+
+            commands = [(name, [*self.arguments, f"--device={name}", "--share"]) for name in names]
+            carry_out = Processes(commands, _environment(names)).run
+        return carry_out(
+            store, plan, workers=workers, listeners=listeners, wait_for_others=wait_for_others
+        )
+
+    def _present(self) -> Sequence[str]:
+        """Return the named devices, those that "auto" and "cuda" stand for each by its number."""
+        if len(self.names) > 1:
+            from stages.embed.batches import choose_device
+
+            for name in self.names:
+                choose_device(name)
+        elif self.names[0] in {"auto", "cuda"}:
+            import torch  # there is something to embed
+
+            if (count := torch.cuda.device_count()) > 1:
+                return [f"cuda:{number}" for number in range(count)]
+        return self.names
+
+
+def repeated(context: typer.Context) -> list[str]:
+    """Return the arguments that give a command again what it was given, but for its own output."""
+    words = [str(context.info_name)]
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if parameter.name in _OWN or value is None or value is False:
+            continue
+        option = parameter.opts[0]
+        values = value if isinstance(value, (list, tuple)) else [value]
+        words += [option] if value is True else [f"{option}={one}" for one in values]
+    return words
+
+
+def _environment(names: Sequence[str]) -> dict[str, str]:
+    """Return variables by which processes on the CPU share its cores instead of fighting for them.
+
+    For a GPU they stay as they are: its process waits for the GPU most of the time.
+    """
+    from stages.embed.processor import compute_threads
+
+    on_cpu = Counter(names)["cpu"]
+    return {"OMP_NUM_THREADS": str(max(1, compute_threads() // on_cpu))} if on_cpu else {}

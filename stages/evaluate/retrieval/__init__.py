@@ -1,0 +1,1 @@
+"""How well an encoder brings images and their prompts together, and which words it reads."""

@@ -1,0 +1,1 @@
+"""Finished sets of others as artifacts: files found and checked, then read like any input."""

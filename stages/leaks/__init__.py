@@ -1,0 +1,1 @@
+"""Finds samples that two splits share: by name, by patient, by equal bytes, by likeness."""

@@ -1,0 +1,1 @@
+"""Reports: one page that needs nothing else, and its figures and tables as files."""
