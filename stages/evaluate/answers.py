@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from stages.evaluate.figures.ranking import Standing, ranked
 from stages.evaluate.figures.views import Row, View, mean, with_interval
@@ -20,8 +21,10 @@ def answers(view: View, comparisons: Iterable[Row] = ()) -> list[str]:
     standings = ranked(view, MEASURE)
     if not standings:
         return []
-    found = [_most_robust(view, standings)]
-    found += _by_how_much(view, standings, list(comparisons))
+    leads = _leads(view, standings, comparisons)
+    found = [_most_robust(view, standings, leads)]
+    if leads:
+        found.append(_by_how_much(standings[1].encoder, leads))
     found += _to_what(view, standings[0].encoder)
     found += _constant(view)
     found.append(_how_sure(view))
@@ -45,7 +48,40 @@ def drops(view: View, encoder: str) -> dict[str, float]:
     return dict(sorted(averages.items(), key=lambda item: -item[1]))
 
 
-def _most_robust(view: View, standings: list[Standing]) -> str:
+class _Lead(NamedTuple):
+    """By how much the first encoder is ahead of the second on one dataset."""
+
+    dataset: str
+    value: float
+    low: float
+    high: float
+    p: float | None
+    """Corrected by Holm."""
+
+    @property
+    def clear(self) -> bool:
+        """Whether it is too large to be chance."""
+        return self.p is not None and self.p < _CERTAIN and self.value > 0
+
+
+def _leads(view: View, standings: list[Standing], comparisons: Iterable[Row]) -> list[_Lead]:
+    if len(standings) < 2:
+        return []
+    first, second = standings[0].encoder, standings[1].encoder
+    found = []
+    for row in comparisons:
+        pair = {row["encoder_a"], row["encoder_b"]}
+        if not _of(row, view) or row["metric"] != MEASURE or pair != {first, second}:
+            continue
+        value = with_interval({**row, "value": row["difference"]})
+        if value is not None:
+            sign = 1 if row["encoder_a"] == first else -1
+            low, high = sorted((sign * value[1], sign * value[2]))
+            found.append(_Lead(row["dataset"], sign * value[0], low, high, row["p_holm"]))
+    return found
+
+
+def _most_robust(view: View, standings: list[Standing], leads: list[_Lead]) -> str:
     best = standings[0]
     over = _over(best)
     if len(standings) == 1:
@@ -54,9 +90,19 @@ def _most_robust(view: View, standings: list[Standing]) -> str:
             f"corruption{over}; no other encoder was evaluated beside it."
         )
     others = ", ".join(f"{one.encoder} {_percent(one.value)}" for one in standings[1:])
+    numbers = (
+        f"mean balanced accuracy under corruption {_percent(best.value)}{over}; then {others}."
+    )
+    if leads and all(lead.clear for lead in leads):
+        return f"{best.encoder} is the most robust under {view.protocol}: {numbers}"
+    if not any(lead.clear for lead in leads):
+        return (
+            f"No encoder is clearly the most robust under {view.protocol}; {best.encoder} has the "
+            f"highest {numbers}"
+        )
     return (
-        f"{best.encoder} is the most robust under {view.protocol}: mean balanced accuracy under "
-        f"corruption {_percent(best.value)}{over}; then {others}."
+        f"{best.encoder} is the most robust under {view.protocol} on average, though not clearly "
+        f"on every dataset: {numbers}"
     )
 
 
@@ -65,35 +111,18 @@ def _over(best: Standing) -> str:
     return f" on {next(iter(best.by_dataset))}" if count == 1 else f", mean over {count} datasets"
 
 
-def _by_how_much(view: View, standings: list[Standing], comparisons: list[Row]) -> list[str]:
-    if len(standings) < 2:
-        return []
-    first, second = standings[0].encoder, standings[1].encoder
-    parts, clear, total = [], 0, 0
-    for row in comparisons:
-        pair = {row["encoder_a"], row["encoder_b"]}
-        if not _of(row, view) or row["metric"] != MEASURE or pair != {first, second}:
-            continue
-        value = with_interval({**row, "value": row["difference"]})
-        if value is None:
-            continue
-        sign = 1 if row["encoder_a"] == first else -1
-        low, high = sorted((sign * value[1], sign * value[2]))
-        p = row["p_holm"]
-        total += 1
-        clear += p is not None and p < _CERTAIN and sign * value[0] > 0
-        told = "" if p is None else f", corrected p {_p(p)}"
-        parts.append(
-            f"{row['dataset']} {_points(sign * value[0])} [{_points(low)}, {_points(high)}]{told}"
-        )
-    if not parts:
-        return []
-    return [
-        (
-            f"Ahead of {second} in percentage points: {'; '.join(parts)}. The lead is clear "
-            f"(Holm-corrected p below {_CERTAIN}) on {clear} of {total} datasets."
-        )
-    ]
+def _by_how_much(second: str, leads: list[_Lead]) -> str:
+    parts = []
+    for lead in leads:
+        told = "" if lead.p is None else f", corrected p {_p(lead.p)}"
+        low, high = _points(lead.low), _points(lead.high)
+        parts.append(f"{lead.dataset} {_points(lead.value)} [{low}, {high}]{told}")
+    clear = sum(lead.clear for lead in leads)
+    return (
+        f"Ahead of {second} in percentage points: {'; '.join(parts)}. The lead is clear "
+        f"(Holm-corrected p below {_CERTAIN}) on {clear} of {len(leads)} "
+        f"dataset{'s' * (len(leads) != 1)}."
+    )
 
 
 def _to_what(view: View, encoder: str) -> list[str]:

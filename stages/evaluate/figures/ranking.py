@@ -83,7 +83,8 @@ def ranking_panels(
             axes.grid(visible=False, axis="y")
             better = "lower" if measure in LOWER_IS_BETTER else "higher"
             datasets = len(standings[0].by_dataset)
-            title = f"{label.partition(',')[0]} over {datasets} datasets ({better} is better)"
+            over = f"{datasets} dataset{'s' * (datasets != 1)}"
+            title = f"{label.partition(',')[0]} over {over} ({better} is better)"
             told = ", ".join(f"{one.encoder} {100 * one.value:.1f}" for one in standings)
             name = f"{view.name}-{kind}-{measure.replace('_', '-')}"
             panels.append(finished(figure, name, title, f"{title}: {told}"))
