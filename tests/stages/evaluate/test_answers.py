@@ -19,6 +19,7 @@ from stages.evaluate.figures.views import views
 
 SYSTEM = {"suite": "s", "split": "test", "protocol": "linear-probe", "seed": 0}
 KEPT = {"strong": 0.9, "weak": 0.6}
+SETS = (("clean", 0, 0.0), ("contrast", 1, 0.1), ("contrast", 2, 0.3), ("zoom_blur", 1, 0.1))
 
 
 def results() -> list[dict[str, Any]]:
@@ -26,18 +27,15 @@ def results() -> list[dict[str, Any]]:
     rows = []
     for dataset in ("oct", "pbc"):
         for encoder, clean in KEPT.items():
-            for corruption, severity, lost in (
-                ("clean", 0, 0.0), ("contrast", 1, 0.1), ("contrast", 2, 0.3), ("zoom_blur", 1, 0.1),
-            ):  # fmt: skip
+            for corruption, severity, lost in SETS:
                 common = {
                     **SYSTEM, "dataset": dataset, "encoder": encoder, "corruption": corruption,
                     "severity": severity, "n": 50, "resamples": 100, "confidence": 0.95,
                     "resampled_by": "image", "constant_predictor": False,
                 }  # fmt: skip
                 value = clean - lost
-                for metric in ("accuracy", "balanced_accuracy"):
-                    rows.append({**common, "metric": metric, "value": value})
-                rows.append({**common, "metric": "error", "value": 1 - value})
+                metrics = {"accuracy": value, "balanced_accuracy": value, "error": 1 - value}
+                rows += [{**common, "metric": name, "value": v} for name, v in metrics.items()]
     return rows
 
 
