@@ -57,8 +57,12 @@ class HeldError(PipelineError):
     exit_code = 75
 
 
-class InterruptedRunError(PipelineError):
-    """A person or a scheduler asked to stop."""
+class InterruptedRunError(BaseException):
+    """A person or a scheduler asked to stop.
+
+    No `Exception`: a signal is answered wherever the main thread stands, also inside a library
+    that cleans up after exceptions of its own.
+    """
 
     exit_code = 130
 

@@ -60,7 +60,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, _interrupt)
     try:
         app()
-    except PipelineError as error:
+    except (PipelineError, InterruptedRunError) as error:
         say(f"error: {error}")
         sys.exit(error.exit_code)
 

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Final, Protocol
 
 from pipeline.disk import Disk, reported
-from pipeline.errors import InterruptedRunError, PipelineError, VerificationError
+from pipeline.errors import PipelineError, VerificationError
 from stages.embed.hub import ARCHIVE_SUFFIX, Place, cache_folder
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
@@ -129,8 +129,6 @@ def _fetch_file(
         path = Path(hf_hub_download(repository, name, revision=place.revision, cache_dir=cache))
         if not large:
             _check(path, etag, sha256)
-    except InterruptedRunError:
-        raise
     except PipelineError as error:
         message = f"{name} of {place}: {error}"
         raise type(error)(message) from error

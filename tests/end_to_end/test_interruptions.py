@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,38 @@ def test_a_signal_stops_at_a_shard_boundary(
     assert stderr.splitlines()[-1].startswith("error: interrupted: what is finished is kept")
     whole(tiny.folder / "store")
     pipeline(*build(tiny))
+    whole(tiny.folder / "store")
+
+
+SIGNAL_AT_THE_START_OF_A_THREAD = """
+import signal, sys, threading
+from pipeline.cli import main
+begin = threading._start_new_thread
+def begin_and_interrupt(*arguments):
+    thread = begin(*arguments)
+    if sys._getframe(1).f_locals["self"].name.startswith("unit"):
+        signal.raise_signal(signal.SIGINT)
+    return thread
+threading._start_new_thread = begin_and_interrupt
+sys.argv = ["pipeline", *sys.argv[1:]]
+main()
+"""
+
+
+def test_a_signal_inside_a_library_stops_as_well(
+    pipeline: Any, tiny: Any, whole: Callable[[Path], None]
+) -> None:
+    """Nothing of the library's own cleaning up after exceptions meets the interruption."""
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_AT_THE_START_OF_A_THREAD, *map(str, build(tiny))],
+        cwd=pipeline.folder,
+        env=pipeline.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 130, done
+    assert "Traceback" not in done.stderr
     whole(tiny.folder / "store")
 
 
