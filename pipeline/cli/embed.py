@@ -338,11 +338,11 @@ def stored_datasets(study: Study) -> list[str]:
 def require_protocols(names: Sequence[str]) -> None:
     """Refuse an unknown protocol, suggesting the nearest."""
     from pipeline.manifest import unknown_name
-    from stages.evaluate.protocols import PROTOCOLS
+    from stages.evaluate.schema import PROTOCOL_NAMES
 
     for name in names:
-        if name not in PROTOCOLS:
-            raise unknown_name("protocol", name, PROTOCOLS)
+        if name not in PROTOCOL_NAMES:
+            raise unknown_name("protocol", name, PROTOCOL_NAMES)
 
 
 def train_splits(
@@ -356,7 +356,7 @@ def train_splits(
 
     Without named protocols a vision-only encoder, which has no zero-shot, is given those of all.
     """
-    from pipeline.cli.systems import learning_splits
+    from pipeline.cli.learning import learning_splits
     from stages.evaluate.protocols import PROTOCOLS
 
     vision_only = study.encoder(encoder).kind == "vision-only"

@@ -15,7 +15,10 @@ Encoders = Annotated[
 ]
 Protocols = Annotated[
     list[str] | None,
-    typer.Option("--protocols", help="zero-shot, linear-probe, prototype."),
+    typer.Option(
+        "--protocols",
+        help="zero-shot, linear-probe, prototype, knn, few-shot. [default: the run's]",
+    ),
 ]
 Baseline = Annotated[
     str | None, typer.Option("--baseline", help="Encoder that errors are relative to.")

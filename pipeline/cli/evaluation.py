@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pipeline.cli.systems import Selection, Skipped, Systems
     from pipeline.unit import Node
     from stages.evaluate.predictions import System
-    from stages.evaluate.stage import SystemInputs
+    from stages.evaluate.systems import SystemInputs
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Asked:
     baseline: str | None = None
     prompts: str | None = None
     only: list[str] | None = None
+    few_shot: bool = False
+    """Whether few-shot of the run belongs to it without having been named."""
 
 
 def evaluation(study: Study, asked: Asked) -> Evaluation:
@@ -60,6 +62,7 @@ def evaluation(study: Study, asked: Asked) -> Evaluation:
         prompts=asked.prompts,
         only=tuple(listed(asked.only)),
         named_run=asked.run is not None,
+        few_shot=asked.few_shot,
     )
     chosen = study.encoder(asked.baseline or selection.run.baseline).id
     return Evaluation(study, selection, chosen, named_baseline=asked.baseline is not None)
@@ -107,9 +110,10 @@ class Evaluation:
             SUMMARY_COLUMNS,
             ordered,
         )
+        from stages.evaluate.few_shot_tables import few_shot_tables
         from stages.evaluate.measure_tables import comparison_tables, measure_tables
         from stages.evaluate.notes import condensed
-        from stages.evaluate.tables import accuracy_tables, as_text, error_tables
+        from stages.evaluate.tables import accuracy_tables, as_text, error_tables, is_few_shot
 
         results, summary, notes = self.results(), self.summary(), self.notes()
         if as_json:
@@ -131,15 +135,19 @@ class Evaluation:
             }
             print_json("eval", content)
             return
-        for table in accuracy_tables(results, summary):
+        whole = [row for row in results if not is_few_shot(row)]
+        aggregates = [row for row in summary if not is_few_shot(row)]
+        for table in accuracy_tables(whole, aggregates):
+            show(as_text(table))
+        for table in few_shot_tables(summary):
             show(as_text(table))
         for line in condensed(notes):
             show(f"note: {line}")
         if self._synthetic():
             show("note: the phantom datasets are synthetic images, not taken from people")
         show("")
-        more = [*measure_tables(summary), *comparison_tables(self.comparisons())]
-        for table in (*more, *error_tables(summary)):
+        more = [*measure_tables(aggregates), *comparison_tables(self.comparisons())]
+        for table in (*more, *error_tables(aggregates)):
             show(as_text(table))
         for line in skipped_lines(self.skipped):
             say(line)
@@ -182,28 +190,19 @@ class Evaluation:
     def _nodes(self) -> tuple[list[Node], list[Node], list[Node]]:
         from stages.evaluate.comparison_stage import comparison_node
         from stages.evaluate.pairs import comparable
-        from stages.evaluate.stage import (
-            prediction_node,
-            result_node,
-            summary_node,
-        )
+        from stages.evaluate.stage import prediction_nodes, result_nodes, summary_node
 
-        predictions = {one.system: prediction_node(one) for one in self._systems.found}
-        results = [result_node(s, self.bootstrap, node) for s, node in predictions.items()]
-        summaries = [
-            summary_node(
-                system,
-                self._baseline,
-                self.bootstrap,
-                node,
-                predictions.get(system._replace(encoder=self._baseline)),
-            )
-            for system, node in predictions.items()
-        ]
-        several = {
-            one.system: one.images.attributes["task"] == "multi-label"
-            for one in self._systems.found
-        }
+        found = self._systems.found
+        made = {(one.system, one.draws): prediction_nodes(one) for one in found}
+        results: list[Node] = []
+        summaries: list[Node] = []
+        for one in found:
+            own = made[one.system, one.draws]
+            against = made.get((one.system._replace(encoder=self._baseline), one.draws))
+            results += result_nodes(one, self.bootstrap, own).values()
+            summaries.append(summary_node(one, self._baseline, self.bootstrap, own, against))
+        predictions = {one.system: made[one.system, one.draws] for one in found}
+        several = {one.system: one.images.attributes["task"] == "multi-label" for one in found}
         comparisons = [
             comparison_node(
                 pair, self._baseline, self.bootstrap, predictions, multi_label=several[pair[0]]

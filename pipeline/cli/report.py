@@ -49,8 +49,9 @@ def report(
 ) -> None:
     """Write a page that says which encoder is most robust, to what, and how sure that is.
 
-    Evaluates what is sealed and not evaluated yet, then writes OUT/index.html, which needs nothing
-    else, and the same figures (PNG, SVG) and tables (CSV, LaTeX, Parquet) beside it.
+    Evaluates what is sealed and not evaluated yet, few-shot of the run included, then writes
+    OUT/index.html, which needs nothing else, and the same figures (PNG, SVG) and tables (CSV,
+    LaTeX, Parquet) beside it.
     """
     from pipeline.cli.evaluation import Asked, evaluation
     from pipeline.cli.execution import Resources
@@ -61,7 +62,10 @@ def report(
 
     require_replaceable(out)
     study = Study(Store.open(store), manifests, seed=seed)
-    asked = Asked(run, datasets, suite, splits, encoders, protocols, baseline, prompts, only)
+    asked = Asked(
+        *(run, datasets, suite, splits, encoders, protocols, baseline, prompts, only),
+        few_shot=True,
+    )
     found = evaluation(study, asked)
     found.run(Resources(workers, log=log))
     page = report_page(found, images, workers, compare)

@@ -14,10 +14,10 @@ from stages.evaluate.figures.few_shot import TITLE, few_shot_panels
 from stages.evaluate.figures.ranking import ranked, ranking_panels
 from stages.evaluate.figures.severity import relative_severity_panels, severity_panels
 from stages.evaluate.figures.tradeoff import tradeoff_panels
-from stages.evaluate.figures.views import Interval, View, is_few_shot, with_interval
+from stages.evaluate.figures.views import Interval, View, with_interval
 from stages.evaluate.leaderboard import read_summary
 from stages.evaluate.tables import Table as TextTable
-from stages.evaluate.tables import accuracy_tables, error_tables
+from stages.evaluate.tables import accuracy_tables, error_tables, is_few_shot
 from stages.report.content import Figure, Foldable, Heat, Item, Paragraph, Section, Table
 
 Rows = Sequence[dict[str, Any]]

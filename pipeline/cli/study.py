@@ -79,7 +79,7 @@ class Study:
             ]
         )
 
-    @property
+    @cached_property
     def segmentations(self) -> dict[str, SegmentationDataset]:
         """Those of the datasets that have masks instead of labels."""
         from stages.download.segmenting.schema import SegmentationDataset
@@ -98,7 +98,8 @@ class Study:
             message = f"{dataset.id!r} is a declared dataset; give your folder another --name"
             raise UsageError(message)
         self._added[dataset.id] = dataset
-        self.__dict__.pop("datasets", None)
+        for name in ("datasets", "segmentations"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def suites(self) -> dict[str, SuiteManifest]:
@@ -311,13 +312,13 @@ class Study:
 
     def prompt_embeddings(self, encoder: str, dataset: str, run: RunManifest) -> dict[str, Node]:
         """Return the class prompt embeddings of a dataset by prompt set; none for vision-only."""
-        from pipeline.cli.class_prompts import class_prompts
+        from pipeline.cli.class_prompts import class_prompts, prompt_sets
         from stages.embed.stage import prompt_node
 
         if self.encoder(encoder).kind == "vision-only":
             return {}
         found = {}
-        for prompt_set in self.dataset(dataset).prompts:
+        for prompt_set in prompt_sets(self.dataset(dataset), run):
             key = ("prompts", encoder, dataset, prompt_set, run.id)
             if key not in self._nodes:
                 prompts = class_prompts(self.labelled(dataset), prompt_set, run)

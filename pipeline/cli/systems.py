@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.cli.choices import DEFAULT_RUN, named_in, require_matches
+from pipeline.cli.class_prompts import written_prompts
 from pipeline.cli.embed import present_datasets, stored_datasets
-from pipeline.errors import MissingInputError
+from pipeline.cli.learning import Labels, draws_of, fitted_protocol, learning_splits
+from pipeline.errors import MissingInputError, UsageError
 from pipeline.manifest import unknown_name
 from pipeline.selectors import selects
 from stages.corrupt.stage import CORRUPTIONS
 from stages.evaluate.predictions import CLEAN, System
 from stages.evaluate.protocols import PROTOCOLS
-from stages.evaluate.stage import EvaluatedSet, Labelled, SystemInputs
+from stages.evaluate.schema import AS_WRITTEN, FEW_SHOT
+from stages.evaluate.systems import WHOLE, Draw, EvaluatedSet, Labelled, SystemInputs
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
@@ -36,6 +39,8 @@ class Selection:
     only: tuple[str, ...] = ()
     named_run: bool = False
     """Whether the run was named, so that all it lists must exist."""
+    few_shot: bool = False
+    """Whether few-shot, which takes long, is wanted without having been named."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class Systems:
         self.skipped: list[Skipped] = []
         self._study = study
         self._selection = selection
+        self._labels = Labels(study)
         run = selection.run if selection.named_run else None
         datasets = selection.datasets or (run.datasets if run else named_in(study, selection.only))
         datasets = datasets or present_datasets(study)
@@ -97,6 +103,14 @@ class Systems:
             )
         self._require_something()
 
+    @property
+    def _protocols(self) -> tuple[str, ...]:
+        """What was asked for, else those of the run."""
+        chosen = self._selection
+        run = chosen.run
+        wanted = run.evaluated if chosen.named_run or chosen.few_shot else run.protocols
+        return chosen.protocols or wanted
+
     def _skip_undeclared(self) -> None:
         reason = "no manifest declares this dataset; if it is yours, give --manifests"
         for name in stored_datasets(self._study):
@@ -113,6 +127,10 @@ class Systems:
             return
         unbuilt = [node for node in [images, *sets] if store.sealed(node.recipe) is None]
         if not unbuilt:
+            where = f"{suite}/{dataset}/{split}"
+            if fault := self._labels.fault_to_evaluate(dataset, split):
+                self._refuse("everything", where, fault, asked=self._named)
+                return
             for encoder in encoders:
                 self._add_encoder(Cell(suite, dataset, split, encoder), images, sets)
             return
@@ -142,8 +160,8 @@ class Systems:
             return
         pairs = zip(nodes, [images, *sets], strict=True)
         evaluated = tuple(_evaluated(node, of) for node, of in pairs)
-        for protocol in self._selection.protocols or self._selection.run.protocols:
-            if "texts" in PROTOCOLS[protocol].needs:
+        for protocol in self._protocols:
+            if protocol != FEW_SHOT and "texts" in PROTOCOLS[protocol].needs:
                 self._add_with_texts(cell, protocol, images, evaluated)
             else:
                 self._add_with_train(cell, protocol, images, evaluated)
@@ -173,9 +191,32 @@ class Systems:
             reason = "the train split is what is evaluated"
             self._skip(what, cell.where, reason, "", required=required)
             return
-        system = System(*cell, protocol, None, None, None, 0)
-        inputs = SystemInputs(system, images, evaluated, labelled["train"], labelled.get("val"))
-        self.found.append(inputs)
+        if fault := self._labels.fault_to_learn(cell.dataset):
+            self._refuse(what, cell.where, fault, asked=required)
+            return
+        draws = self._draws(cell, what) if protocol == FEW_SHOT else WHOLE
+        if draws:
+            fitted = fitted_protocol(protocol, self._selection.run)
+            system = System(*cell, fitted, None, None, **draws[0]._asdict())
+            learned = (labelled["train"], labelled.get("val"))
+            self.found.append(SystemInputs(system, images, evaluated, *learned, draws=draws))
+
+    def _draws(self, cell: Cell, what: str) -> tuple[Draw, ...]:
+        """Return the draws that few-shot makes of a train split, less those it is too small for."""
+        counts = self._labels.counts(cell.dataset, "train")
+        if counts is None:
+            reason = "few-shot draws samples of one class each, and these have several labels"
+            self._skip(what, cell.where, reason, "", required=False)
+            return ()
+        draws = draws_of(self._selection.run)
+        for k in dict.fromkeys(draw.k for draw in draws):
+            if k is not None and k > min(counts):
+                name = self._study.split(cell.dataset, "train").attributes["classes"][
+                    counts.index(min(counts))
+                ]
+                reason = f"the train split has {min(counts)} samples of class {name!r}"
+                self._skip(f"{what} with k = {k}", cell.where, reason, "", required=False)
+        return tuple(draw for draw in draws if draw.k is None or draw.k <= min(counts))
 
     def _add_with_texts(
         self, cell: Cell, protocol: str, images: Node, evaluated: tuple[EvaluatedSet, ...]
@@ -194,18 +235,39 @@ class Systems:
         if self._selection.prompts and self._selection.prompts not in prompts:
             kind = f"set of class prompts of dataset {cell.dataset}"
             raise unknown_name(kind, self._selection.prompts, prompts)
-        wanted = self._selection.prompts or run.prompts
-        chosen = wanted if wanted in prompts else next(iter(prompts))
-        if study.store.sealed(prompts[chosen].recipe) is None:
-            command = f"embed --model {cell.encoder} --datasets {cell.dataset}"
-            command += f" --run {run.id}" if self._selection.named_run else ""
-            self._skip(
-                what, cell.where, "the class prompts are not embedded", command, required=required
-            )
-            return
-        for template in run.templates:
-            system = System(*cell, protocol, template, chosen, None, 0)
-            self.found.append(SystemInputs(system, images, evaluated, texts=prompts[chosen]))
+        for chosen, templates in self._texts(cell.dataset, prompts).items():
+            if study.store.sealed(prompts[chosen].recipe) is None:
+                command = f"embed --model {cell.encoder} --datasets {cell.dataset}"
+                command += f" --run {run.id}" if self._selection.named_run else ""
+                reason = "the class prompts are not embedded"
+                self._skip(what, cell.where, reason, command, required=required)
+                return
+            for template in templates:
+                system = System(*cell, protocol, template, chosen, None, 0)
+                self.found.append(SystemInputs(system, images, evaluated, texts=prompts[chosen]))
+
+    def _texts(self, dataset: str, prompts: Iterable[str]) -> dict[str, Sequence[str]]:
+        """Return the sets of class prompts that are evaluated, and the templates of each.
+
+        Of the dataset's own the one that the run names, else the first; of those that the run
+        writes out all, unless one set is named.
+        """
+        run, named = self._selection.run, self._selection.prompts
+        written = [*written_prompts(self._study.dataset(dataset), run)]
+        wanted = named or run.prompts
+        if wanted in written:
+            return {wanted: (AS_WRITTEN,)}
+        own = [name for name in prompts if name not in written]
+        chosen = [wanted] if wanted in own else own[:1]
+        found: dict[str, Sequence[str]] = {name: tuple(run.templates) for name in chosen}
+        return found if named else found | dict.fromkeys(written, (AS_WRITTEN,))
+
+    def _refuse(self, what: str, where: str, reason: str, *, asked: bool) -> None:
+        """Skip what no command would enable; where it was asked for, the request is wrong."""
+        if asked:
+            message = f"{what} on {where}: {reason}"
+            raise UsageError(message)
+        self._skip(what, where, reason, "", required=False)
 
     def _skip(self, what: str, where: str, reason: str, command: str, *, required: bool) -> None:
         if command:
@@ -218,13 +280,6 @@ class Systems:
         asked = self._named or chosen.suites or chosen.splits or chosen.encoders or chosen.protocols
         if asked and not self.found:
             self.skipped = [replace(one, required=True) for one in self.skipped]
-
-
-def learning_splits(study: Study, dataset: str, protocol: str) -> list[str]:
-    """Return the splits that a protocol learns from and the dataset has: train, then val."""
-    needs = PROTOCOLS[protocol].needs
-    wanted = [split for need, split in (("train", "train"), ("validation", "val")) if need in needs]
-    return [split for split in wanted if split in study.splits(dataset)]
 
 
 def _evaluated(embedding: Node, images: Node) -> EvaluatedSet:

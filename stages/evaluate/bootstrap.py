@@ -23,14 +23,19 @@ class Resampling:
     """
 
     settings: Bootstrap
-    weights: NDArray[np.uint16]
-    """Shape (B, n): counts."""
+    counts: NDArray[np.uint16]
+    """Shape (1 + B, n): ones, which stand for the samples as they are, then the resamples."""
     unit: str
     """`patient` where patients are resampled, else `image`."""
     units: int
     """Number of patients or images that were drawn from."""
     unit_of_row: NDArray[np.intp]
     """Shape (n,): the unit of each sample, numbered in the order of their names."""
+
+    @property
+    def weights(self) -> NDArray[np.uint16]:
+        """How often each resample holds each sample, (B, n)."""
+        return self.counts[1:]
 
     @classmethod
     def draw(
@@ -68,12 +73,12 @@ def _drawn(
     unique, unit_of_row = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
     units = len(unique)
     stream = Stream.of("bootstrap", settings.seed, dataset, split)
-    weights = np.empty((settings.resamples, len(names)), np.uint16)
+    counts = np.ones((1 + settings.resamples, len(names)), np.uint16)
     for index in range(settings.resamples):
         drawn = stream.child(index).below(units, units)
-        weights[index] = np.bincount(drawn, minlength=units)[unit_of_row]
-    weights.flags.writeable = False
-    return Resampling(settings, weights, "patient" if known else "image", units, unit_of_row)
+        counts[1 + index] = np.bincount(drawn, minlength=units)[unit_of_row]
+    counts.flags.writeable = False
+    return Resampling(settings, counts, "patient" if known else "image", units, unit_of_row)
 
 
 def interval(

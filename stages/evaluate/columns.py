@@ -29,6 +29,7 @@ _PROTOCOL = Column("protocol", "text", "", "how embeddings became class scores")
 _TEMPLATE = Column("template", "text", "", "named set of prompt templates; null without texts")
 _PROMPTS = Column("prompts", "text", "", "named set of class prompts; null without texts")
 _K = Column("k", "integer", "samples", "train samples per class; null for all")
+_FRACTION = Column("fraction", "number", "1", "share of the train samples; null for all")
 _SEED = Column("seed", "integer", "1", "seed of whatever the protocol draws")
 _N = Column("n", "integer", "samples", "number of samples in each set")
 _LOW = Column("ci_low", "number", "1", "lower end of the bootstrap interval; null if undefined")
@@ -51,6 +52,7 @@ RESULT_COLUMNS: tuple[Column, ...] = (
     _PROTOCOL,
     _TEMPLATE,
     _K,
+    _FRACTION,
     _SEED,
     Column("metric", "text", "", "name of the metric; recall/<class id> for the recall of a class"),
     Column("value", "number", "1", "the metric, a fraction (nll in nats); null if undefined"),
@@ -74,6 +76,7 @@ SUMMARY_COLUMNS: tuple[Column, ...] = (
     _PROTOCOL,
     _TEMPLATE,
     _K,
+    _FRACTION,
     _SEED,
     Column(
         "metric",
@@ -104,6 +107,7 @@ COMPARISON_COLUMNS: tuple[Column, ...] = (
     _TEMPLATE,
     _PROMPTS,
     _K,
+    _FRACTION,
     _SEED,
     Column("encoder_a", "text", "", "first encoder"),
     Column("encoder_b", "text", "", "second encoder"),

@@ -44,7 +44,10 @@ class Compare:
         from stages.evaluate.protocols.blas import one_blas_thread
 
         del unit
-        found = answers_of({self._systems[role]: inputs[role] for role in inputs}, self._label)
+        artifacts: dict[System, list[Artifact]] = {}
+        for role, artifact in inputs.items():
+            artifacts.setdefault(self._systems[role.partition("/")[0]], []).append(artifact)
+        found = answers_of(artifacts, self._label)
         a, b = self._systems["a"], self._systems["b"]
         baseline = found.get(self._systems["baseline"], [])
         with one_blas_thread():
@@ -56,19 +59,26 @@ def comparison_node(
     pair: tuple[System, System],
     baseline: str,
     bootstrap: Bootstrap,
-    predictions: Mapping[System, Node],
+    predictions: Mapping[System, Mapping[str, Node]],
     *,
     multi_label: bool,
 ) -> Node:
     """Return the comparison of a pair of systems that differ in their encoder alone.
 
+    `predictions` are those of each system by corruption.
+
     It has inputs of its own only, so that another encoder beside them changes nothing of it.
     """
     a, b = pair
     against = a._replace(encoder=baseline)
-    sources = {"a": predictions[a], "b": predictions[b]}
+    roles = {"a": a, "b": b}
     if against not in pair and against in predictions:
-        sources["baseline"] = predictions[against]
+        roles["baseline"] = against
+    sources = {
+        f"{role}/{corruption}": node
+        for role, system in roles.items()
+        for corruption, node in predictions[system].items()
+    }
     parameters: dict[str, Json] = {
         "bootstrap": bootstrap.model_dump(mode="json"),
         "baseline": baseline,
@@ -89,16 +99,21 @@ def comparison_node(
     return Node(recipe, stage, rows=1, row_bytes=1 << 14, slots=1, inputs=sources)
 
 
-def answers_of(artifacts: Mapping[System, Artifact], label: str) -> dict[System, list[Predictions]]:
+def answers_of(
+    artifacts: Mapping[System, Sequence[Artifact]], label: str
+) -> dict[System, list[Predictions]]:
     """Return the predictions of sealed artifacts with certain scores: 1 for what was answered.
 
     Comparisons need no more than the answers, and those are read much faster than scores. `label`
     names the column of true labels: `labels` of a multi-label task, else `label`.
     """
     columns = ["corruption", "severity", "id", "patient_id", label, "predicted"]
-    tables = {system: one.index(columns) for system, one in artifacts.items()}
-    classes = max(_classes(table) for table in tables.values())
-    return {system: _sets(table, system, classes) for system, table in tables.items()}
+    tables = {system: [one.index(columns) for one in each] for system, each in artifacts.items()}
+    classes = max(_classes(table) for each in tables.values() for table in each)
+    return {
+        system: [found for table in each for found in _sets(table, system, classes)]
+        for system, each in tables.items()
+    }
 
 
 def _classes(table: pa.Table) -> int:

@@ -21,7 +21,7 @@ def comparable(systems: Iterable[System]) -> list[tuple[System, System]]:
     """
     groups: dict[System, list[System]] = {}
     for system in systems:
-        if system.k is None and getattr(system, "fraction", None) is None:
+        if system.k is None and system.fraction is None:
             groups.setdefault(system._replace(encoder=""), []).append(system)
     return [
         (own, other)

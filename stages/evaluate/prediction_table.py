@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -81,9 +81,20 @@ def prediction_table(samples: pa.Table, corruption: str, severity: int, scores: 
     return pa.table(values, schema=pa.schema(fields))
 
 
-def read_predictions(artifact: Artifact, system: System) -> list[Predictions]:
-    """Return the predictions of every set of a sealed predictions artifact."""
+def read_predictions(
+    artifact: Artifact, systems: Sequence[System], shard: int = 0
+) -> list[Predictions]:
+    """Return the predictions of every set in a shard of a sealed artifact.
+
+    Parameters
+    ----------
+    systems
+        Whose predictions the shard holds: as many rows of each, one after the other.
+    """
     scale = artifact.attributes["logit_scale"]
+    start = sum(artifact.manifest.shard_rows[:shard])
+    table = artifact.index(start=start, stop=start + artifact.manifest.shard_rows[shard])
+    rows = table.num_rows // len(systems)
     return [
         Predictions(
             **system._asdict(),
@@ -92,7 +103,8 @@ def read_predictions(artifact: Artifact, system: System) -> list[Predictions]:
             scores=rows_of_lists(part["scores"], part.num_rows),
             logit_scale=scale,
         )
-        for identity, part in sets_of(artifact.index())
+        for number, system in enumerate(systems)
+        for identity, part in sets_of(table.slice(number * rows, rows))
     ]
 
 

@@ -31,10 +31,16 @@ class System(NamedTuple):
     """Train samples per class; None for all."""
     seed: int
     """Seed of whatever the protocol draws."""
+    fraction: float | None = None
+    """Share of the train samples; None for all, or where `k` is given."""
 
     def __str__(self) -> str:
         """Return the parts a person needs to tell systems apart."""
         text = f"{self.suite}/{self.dataset}/{self.split}, {self.encoder}, {self.protocol}"
+        if self.k is not None:
+            text += f", {self.k} per class, seed {self.seed}"
+        if self.fraction is not None:
+            text += f", {100 * self.fraction:g} %, seed {self.seed}"
         return text if self.template is None else f"{text} ({self.template})"
 
 
@@ -70,6 +76,7 @@ class Predictions:
     template: str | None = None
     prompts: str | None = None
     k: int | None = None
+    fraction: float | None = None
     logit_scale: float | None = None
     """Factor from cosine to logit that the scores were made with; None where none was used."""
 
@@ -92,6 +99,7 @@ class Predictions:
             prompts=self.prompts,
             k=self.k,
             seed=self.seed,
+            fraction=self.fraction,
         )
 
     def _fault(self) -> str | None:

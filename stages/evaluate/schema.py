@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Literal, Self, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from pipeline.manifest import Declared, nearest
 from stages.evaluate.protocols import PROTOCOLS
@@ -14,9 +14,19 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 Text = Annotated[str, Field(pattern=r"\S")]
 Names: TypeAlias = Annotated[tuple[Name, ...], Field(min_length=1)]
 Templates: TypeAlias = Annotated[tuple[Text, ...], Field(min_length=1)]
+ClassTexts: TypeAlias = Annotated[dict[Text, Templates], Field(min_length=1)]
+"""Sentences by class name."""
 
 PAPER_TEMPLATE = "a medical image of a {} belonging to {}"
 """The default template of the released RobustMedCLIP evaluation: class, then dataset."""
+
+
+FEW_SHOT = "few-shot"
+"""Name, among the protocols of a run, of what its table `few_shot` declares."""
+PROTOCOL_NAMES = (*PROTOCOLS, FEW_SHOT)
+"""What may stand among the protocols of a run."""
+AS_WRITTEN = "as-written"
+"""Name, in the column of template sets, of class prompts that are put into no template."""
 
 
 def _paper_template() -> dict[str, tuple[str, ...]]:
@@ -32,6 +42,34 @@ class Bootstrap(Declared):
     """Share of resamples inside an interval."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of the resampling stream."""
+
+
+class FewShot(Declared):
+    """Classifiers fitted on few train samples: each amount is drawn once per seed."""
+
+    protocol: Literal["linear-probe", "prototype", "knn"] = "linear-probe"
+    """What is fitted on the draws."""
+    k: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 10)
+    """Samples of each class."""
+    fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.01, 0.03, 0.07, 0.10)
+    """Shares of each class of the train split; one sample at least."""
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
+    """Seeds of the draws."""
+
+    @field_validator("k", "fractions", "seeds")
+    @classmethod
+    def _no_repetition(cls, numbers: tuple[float, ...]) -> tuple[float, ...]:
+        if len(set(numbers)) < len(numbers):
+            message = "a number is given twice"
+            raise ValueError(message)
+        return numbers
+
+    @model_validator(mode="after")
+    def _some_amount(self) -> Self:
+        if not self.k and not self.fractions:
+            message = "give k, fractions or both"
+            raise ValueError(message)
+        return self
 
 
 class RunManifest(Declared):
@@ -54,13 +92,18 @@ class RunManifest(Declared):
     baseline: Name = "clip-vit-b16"
     """The encoder whose errors are the denominators of clean error and CE."""
     protocols: Names = ("zero-shot", "linear-probe", "prototype")
-    """Ways of turning embeddings into class scores."""
+    """Ways of turning embeddings into class scores; few-shot also where its table is given."""
     prompts: Name = "published"
     """Which of a dataset's named sets of class prompts zero-shot uses."""
     templates: Annotated[dict[Name, Templates], Field(min_length=1)] = Field(
         default_factory=_paper_template
     )
     """Named template sets; the templates of one set are averaged (an ensemble)."""
+    class_prompts: dict[Name, dict[Name, ClassTexts]] = Field(default_factory=dict)
+    """Whole sentences for each class, by dataset (its id or its manifest's) and name of the set:
+    they are put into no template, and those of a class are averaged."""
+    few_shot: FewShot | None = None
+    """What few-shot draws; without the table its defaults, where few-shot is asked for."""
     bootstrap: Bootstrap = Bootstrap()
 
     @field_validator("suites", "datasets", "splits", "encoders", "protocols")
@@ -75,9 +118,9 @@ class RunManifest(Declared):
     @classmethod
     def _known_protocols(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         faults = [
-            f"unknown protocol {name!r}{nearest(name, PROTOCOLS)}"
+            f"unknown protocol {name!r}{nearest(name, PROTOCOL_NAMES)}"
             for name in names
-            if name not in PROTOCOLS
+            if name not in PROTOCOL_NAMES
         ]
         if faults:
             raise ValueError("; ".join(faults))
@@ -86,7 +129,16 @@ class RunManifest(Declared):
     @field_validator("templates")
     @classmethod
     def _usable_templates(cls, templates: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        if AS_WRITTEN in templates:
+            message = f"{AS_WRITTEN!r} is what class prompts without a template are called"
+            raise ValueError(message)
         texts = [text for group in templates.values() for text in group]
         if faults := [fault for text in texts if (fault := fault_of(text))]:
             raise ValueError("; ".join(faults))
         return templates
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The protocols, few-shot included where its table is given."""
+        more = (FEW_SHOT,) if self.few_shot is not None and FEW_SHOT not in self.protocols else ()
+        return self.protocols + more

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.evaluate.bootstrap import Resampling, interval
-from stages.evaluate.metrics import metrics_of
+from stages.evaluate.metrics import COMPARED_WITH_CLEAN, metrics_of
 from stages.evaluate.metrics.contract import Batch, Metric
 from stages.evaluate.predictions import Predictions, System, by_split
 from stages.evaluate.protocols.contract import predicted_labels
@@ -51,6 +51,7 @@ def score_system(
     predictions: Sequence[Predictions],
     resampling: Resampling,
     metrics: Mapping[str, Metric] | None = None,
+    only: str | None = None,
 ) -> SystemScores:
     """Return the metrics of the sets of one system.
 
@@ -62,23 +63,29 @@ def score_system(
         The resamples of the dataset split.
     metrics
         The metrics to compute, by name; None for all of the task.
+    only
+        The corruption whose sets are scored, the clean set being there to compare with; None for
+        all sets.
     """
     first = predictions[0]
+    every = batch_of(predictions)
+    metrics = metrics_of(every) if metrics is None else metrics
+    chosen = [index for index, item in enumerate(predictions) if only in {None, item.corruption}]
+    predictions = [predictions[index] for index in chosen]
     batch = batch_of(predictions)
-    metrics = metrics_of(batch) if metrics is None else metrics
-    once = np.ones((1, len(first.ids)), np.uint16)
-    weights = resampling.weights
-    empty = np.empty((0, len(predictions)))
+    tables = {
+        name: metric(every, resampling.counts)[:, chosen]
+        if name in COMPARED_WITH_CLEAN
+        else metric(batch, resampling.counts)
+        for name, metric in metrics.items()
+    }
     counts, constant = _predicted_counts(batch)
     return SystemScores(
         system=first.system,
         cells=tuple((item.corruption, item.severity) for item in predictions),
         n=len(first.ids),
-        values={name: metric(batch, once)[0] for name, metric in metrics.items()},
-        replicates={
-            name: metric(batch, weights) if len(weights) else empty
-            for name, metric in metrics.items()
-        },
+        values={name: table[0] for name, table in tables.items()},
+        replicates={name: table[1:] for name, table in tables.items()},
         constant=constant,
         predicted_counts=counts.astype(np.int64),
         logit_scale=first.logit_scale,
@@ -149,7 +156,8 @@ def from_result_rows(rows: Iterable[Row]) -> dict[System, SystemScores]:
     """
     tables: dict[System, dict[Cell, dict[str, Row]]] = {}
     for row in rows:
-        system = System(**{name: row[name] for name in System._fields})
+        named: Row = {name: row.get(name) for name in System._fields}
+        system = System(**named)
         cell = (row["corruption"], row["severity"])
         tables.setdefault(system, {}).setdefault(cell, {})[row["metric"]] = row
     return {system: _restored(system, cells) for system, cells in tables.items()}
@@ -159,8 +167,11 @@ def score(
     predictions: Iterable[Predictions],
     settings: Bootstrap,
     metrics: Mapping[str, Metric] | None = None,
+    only: str | None = None,
 ) -> dict[System, SystemScores]:
     """Return the metrics of every system among `predictions`, resampled jointly per split.
+
+    Parameters are those of `score_system`.
 
     Raises
     ------
@@ -172,7 +183,7 @@ def score(
         first = next(iter(systems.values()))[0]
         resampling = Resampling.draw(dataset, split, first.ids, first.groups, settings)
         for system, sets in systems.items():
-            found[system] = score_system(sets, resampling, metrics)
+            found[system] = score_system(sets, resampling, metrics, only)
     return found
 
 

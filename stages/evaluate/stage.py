@@ -1,26 +1,36 @@
-"""From sealed embeddings to predictions, results and summary, each an artifact of its own."""
+"""From sealed embeddings to predictions, results and summary, each an artifact of its own.
+
+Predictions and results have an artifact per corruption, so that another corruption adds its own
+only. Systems that differ in their draw of train samples alone share artifacts, with a unit
+for each amount of samples.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.artifact import Artifact
 from pipeline.digest import Json
-from pipeline.errors import DataError
 from pipeline.recipe import Recipe
-from pipeline.unit import Node, Unit, UnitWriter
-from stages.evaluate.prediction_table import (
-    labels_of,
-    prediction_table,
-    read_predictions,
-    sample_columns,
+from pipeline.unit import Node, Stage, Unit, UnitWriter
+from stages.evaluate.models import (
+    choices,
+    fit_parameters,
+    fitted,
+    kind_of,
+    model_node,
+    read_models,
 )
-from stages.evaluate.predictions import CLEAN, System
+from stages.evaluate.notes import Note
+from stages.evaluate.prediction_table import prediction_table, read_predictions, sample_columns
+from stages.evaluate.predictions import CLEAN, Predictions, System
 from stages.evaluate.protocols import PROTOCOLS
-from stages.evaluate.protocols.contract import ClassTexts, FitInputs, Train
 from stages.evaluate.schema import Bootstrap
+from stages.evaluate.systems import EvaluatedSet, SystemInputs, require_same_ids
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,107 +38,91 @@ if TYPE_CHECKING:
 PREDICTIONS = "predictions"
 RESULTS = "results"
 SUMMARY = "summary"
-VERSIONS = {PREDICTIONS: 1, RESULTS: 2, SUMMARY: 2}
+VERSIONS = {PREDICTIONS: 2, RESULTS: 2, SUMMARY: 2}
 _SCORE_BYTES = 8
+_MODEL = "model"
 
-
-@dataclass(frozen=True)
-class EvaluatedSet:
-    """Embeddings of one set of a split."""
-
-    corruption: str
-    severity: int
-    embeddings: Node
-
-
-@dataclass(frozen=True)
-class Labelled:
-    """A clean split that a protocol learns from."""
-
-    images: Node
-    """Ids and labels."""
-    embeddings: Node
-
-
-@dataclass(frozen=True)
-class SystemInputs:
-    """Everything one system is evaluated from; what its protocol does not need is None."""
-
-    system: System
-    images: Node
-    """The clean split that is evaluated: ids, labels, patients."""
-    sets: tuple[EvaluatedSet, ...]
-    """Clean first."""
-    train: Labelled | None = None
-    validation: Labelled | None = None
-    texts: Node | None = None
+ByCorruption: TypeAlias = Mapping[str, Node]
+"""The predictions of systems by corruption, those of the clean split among them."""
 
 
 class Predict:
-    """Fits a protocol and scores every set of a split."""
+    """Scores the sets of one corruption of a split under every draw of a unit."""
 
     parallel = True
 
-    def __init__(self, inputs: SystemInputs) -> None:
-        self._inputs = inputs
+    def __init__(self, of: SystemInputs, sets: Sequence[EvaluatedSet]) -> None:
+        self._of = of
+        self._sets = sets
 
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
-        """Write one row per set and sample."""
+        """Write one row per draw, set and sample."""
         import pyarrow as pa
 
         from stages.evaluate.protocols.blas import one_blas_thread  # loads SciPy
 
-        del unit
         with one_blas_thread():
-            tables, logit_scale = self._predictions(inputs)
+            if _MODEL in inputs:
+                models = read_models(inputs[_MODEL], self._of, unit)
+            else:
+                models = [fitted(self._of, one, inputs) for one in self._of.of_unit(unit)]
+            sets = self._embeddings(inputs)
+            tables = [table for model in models for table in self._predictions(model, inputs, sets)]
         writer.table(pa.concat_tables(tables))
-        writer.attributes["logit_scale"] = logit_scale
+        writer.attributes["logit_scale"] = models[0].logit_scale
+        if not self._of.is_few_shot:
+            writer.attributes.update(choices(models[0]))
 
-    def _predictions(self, inputs: Mapping[str, Artifact]) -> tuple[list[pa.Table], float | None]:
-        system = self._inputs.system
-        protocol = PROTOCOLS[system.protocol]
+    def _embeddings(self, inputs: Mapping[str, Artifact]) -> list[NDArray[np.floating[Any]]]:
+        samples = inputs["images"].index(["id"])
+        for one in self._sets:
+            require_same_ids(samples, inputs[_role(one)])
+        return [inputs[_role(one)].array("embeddings")[:] for one in self._sets]
+
+    def _predictions(
+        self,
+        model: Any,  # noqa: ANN401 - any protocol's
+        inputs: Mapping[str, Artifact],
+        sets: Sequence[NDArray[np.floating[Any]]],
+    ) -> Iterator[pa.Table]:
+        protocol = PROTOCOLS[self._of.system.protocol]
         images = inputs["images"]
-        classes = tuple(images.attributes["classes"])
-        model = protocol.fit(_fit_inputs(inputs, classes, system))
         samples = images.index(sample_columns(images))
-        tables = []
-        for one in self._inputs.sets:
-            embedded = inputs[_role(one)]
-            require_same_ids(samples, embedded)
-            scores = protocol.scores(model, embedded.array("embeddings")[:])
-            tables.append(prediction_table(samples, one.corruption, one.severity, scores))
-        return tables, model.logit_scale
+        for one, embeddings in zip(self._sets, sets, strict=True):
+            scores = protocol.scores(model, embeddings)
+            yield prediction_table(samples, one.corruption, one.severity, scores)
 
 
 class Score:
-    """Computes the metrics of one system with bootstrap intervals."""
+    """Computes the metrics of the sets of one corruption with bootstrap intervals."""
 
     parallel = True
 
-    def __init__(self, system: System, bootstrap: Bootstrap) -> None:
-        self._system = system
+    def __init__(self, of: SystemInputs, corruption: str, bootstrap: Bootstrap) -> None:
+        self._of = of
+        self._corruption = corruption
         self._bootstrap = bootstrap
 
     def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
-        """Write one row per set and metric."""
+        """Write one row per draw, set and metric."""
         from stages.evaluate.columns import RESULT_COLUMNS, to_table
         from stages.evaluate.protocols.blas import one_blas_thread
         from stages.evaluate.scoring import result_rows, score
 
-        del unit
-        predictions = read_predictions(inputs["predictions"], self._system)
+        predictions = _read(inputs.values(), self._of.of_unit(unit), unit)
         with one_blas_thread():
-            scores = score(predictions, self._bootstrap)[self._system]
-        writer.table(to_table(result_rows(scores), RESULT_COLUMNS))
+            scores = score(predictions, self._bootstrap, only=self._corruption)
+        rows = [row for one in scores.values() for row in result_rows(one)]
+        writer.table(to_table(rows, RESULT_COLUMNS))
 
 
 class Summarise:
-    """Computes the aggregates of one system, its errors also relative to a baseline."""
+    """Computes the aggregates of systems, their errors also relative to a baseline."""
 
     parallel = True
 
-    def __init__(self, system: System, baseline: str, bootstrap: Bootstrap) -> None:
-        self._system = system
+    def __init__(self, of: SystemInputs, baseline: str, bootstrap: Bootstrap) -> None:
+        self._of = of
         self._baseline = baseline
         self._bootstrap = bootstrap
 
@@ -138,12 +132,22 @@ class Summarise:
         from stages.evaluate.protocols.blas import one_blas_thread
         from stages.evaluate.summary import summarise_predictions
 
-        del unit
-        own = read_predictions(inputs["predictions"], self._system)
-        against = self._system._replace(encoder=self._baseline)
-        baseline = read_predictions(inputs["baseline"], against) if "baseline" in inputs else []
+        own = self._of.of_unit(unit)
+        against = tuple(system._replace(encoder=self._baseline) for system in own)
+        found: dict[System, list[Predictions]] = {}
+        for of, systems in (("own/", own), ("baseline/", against)):
+            artifacts = [one for role, one in inputs.items() if role.startswith(of)]
+            for item in _read(artifacts, systems, unit):
+                found.setdefault(item.system, []).append(item)
+        rows: list[dict[str, Any]] = []
+        notes: list[Note] = []
         with one_blas_thread():
-            rows, notes = summarise_predictions(own, baseline, self._baseline, self._bootstrap)
+            for system, base in zip(own, against, strict=True):
+                more, remarks = summarise_predictions(
+                    found[system], found.get(base, ()), self._baseline, self._bootstrap
+                )
+                rows += more
+                notes += remarks
         writer.table(to_table(rows, SUMMARY_COLUMNS))
         writer.attributes["notes"] = [
             {
@@ -153,131 +157,109 @@ class Summarise:
                 "message": note.message,
             }
             for note in notes
+            if not self._of.is_few_shot  # their rows tell; and each draw would have its own
         ]
 
 
-def prediction_node(inputs: SystemInputs) -> Node:
-    """Return the predictions of one system."""
-    protocol = PROTOCOLS[inputs.system.protocol]
+def prediction_nodes(of: SystemInputs) -> dict[str, Node]:
+    """Return the predictions of systems that differ in their draw alone, by corruption.
+
+    Those of the clean split are the same under every suite.
+    """
+    protocol = PROTOCOLS[of.system.protocol]
+    fit = {_MODEL: model_node(of)} if protocol.is_stored else of.fit_sources()
+    groups: dict[str, list[EvaluatedSet]] = {}
+    for one in of.sets:
+        groups.setdefault(one.corruption, []).append(one)
+    return {name: _prediction_node(of, name, sets, fit) for name, sets in groups.items()}
+
+
+def _prediction_node(
+    of: SystemInputs, corruption: str, sets: Sequence[EvaluatedSet], fit: Mapping[str, Node]
+) -> Node:
     parameters: dict[str, Json] = {
-        "system": inputs.system._asdict(),
-        "protocol": asdict(protocol),  # type: ignore[call-overload]
-        "sets": [[one.corruption, one.severity] for one in inputs.sets],
+        **fit_parameters(of),
+        "encoder": of.system.encoder,
+        "sets": [[one.corruption, one.severity] for one in sets],
     }
-    sources = {"images": inputs.images}
-    for role, labelled in (("train", inputs.train), ("validation", inputs.validation)):
-        if labelled is not None:
-            sources |= {f"{role}_images": labelled.images, role: labelled.embeddings}
-    if inputs.texts is not None:
-        sources["texts"] = inputs.texts
-    sources |= {_role(one): one.embeddings for one in inputs.sets}
-    rows = len(inputs.sets) * inputs.images.rows
-    classes = len(inputs.images.attributes["classes"])
+    sources = {"images": of.images, **fit, **{_role(one): one.embeddings for one in sets}}
+    rows = len(sets) * of.images.rows
+    classes = len(of.images.attributes["classes"])
     return Node(
-        _recipe(PREDICTIONS, inputs.system, parameters, sources),
-        Predict(inputs),
-        rows=rows,
+        _recipe(PREDICTIONS, _name_of(of, corruption), parameters, sources),
+        Predict(of, sets),
+        rows=len(of.draws) * rows,
         row_bytes=_SCORE_BYTES * (classes + 2),
-        slots=rows,
+        slots=of.draws_per_unit * rows,
         inputs=sources,
     )
 
 
-def result_node(system: System, bootstrap: Bootstrap, predictions: Node) -> Node:
-    """Return the metrics of one system."""
-    parameters: dict[str, Json] = {"bootstrap": bootstrap.model_dump(mode="json")}
-    sources = {"predictions": predictions}
-    recipe = _recipe(RESULTS, system, parameters, sources)
-    stage = Score(system, bootstrap)
-    return Node(recipe, stage, rows=1, row_bytes=1 << 15, slots=1, inputs=sources)
+def result_nodes(
+    of: SystemInputs, bootstrap: Bootstrap, predictions: ByCorruption
+) -> dict[str, Node]:
+    """Return the metrics of systems that differ in their draw alone, by corruption."""
+    nodes = {}
+    for name, node in predictions.items():
+        parameters: dict[str, Json] = {
+            "bootstrap": bootstrap.model_dump(mode="json"),
+            "suite": of.system.suite,
+        }
+        # Some metrics compare with the clean split.
+        sources = {CLEAN: predictions[CLEAN], name: node}
+        recipe = _recipe(RESULTS, _name_of(of, name, of.system.suite), parameters, sources)
+        stage = Score(of, name, bootstrap)
+        nodes[name] = _table_node(of, recipe, stage, sources)
+    return nodes
 
 
 def summary_node(
-    system: System, baseline: str, bootstrap: Bootstrap, predictions: Node, against: Node | None
+    of: SystemInputs,
+    baseline: str,
+    bootstrap: Bootstrap,
+    predictions: ByCorruption,
+    against: ByCorruption | None,
 ) -> Node:
-    """Return the ratios of one system to the baseline encoder, or its averages alone."""
+    """Return the ratios of systems to the baseline encoder, or their averages alone."""
     parameters: dict[str, Json] = {
         "bootstrap": bootstrap.model_dump(mode="json"),
         "baseline": baseline,
+        "suite": of.system.suite,
     }
-    sources = {"predictions": predictions}
-    if against is not None and system.encoder != baseline:
-        sources["baseline"] = against
-    recipe = _recipe(SUMMARY, system, parameters, sources)
-    stage = Summarise(system, baseline, bootstrap)
-    return Node(recipe, stage, rows=1, row_bytes=1 << 14, slots=1, inputs=sources)
+    sources = {f"own/{name}": node for name, node in predictions.items()}
+    if against is not None and of.system.encoder != baseline:
+        sources |= {f"baseline/{name}": node for name, node in against.items()}
+    recipe = _recipe(SUMMARY, _name_of(of, None, of.system.suite), parameters, sources)
+    stage = Summarise(of, baseline, bootstrap)
+    return _table_node(of, recipe, stage, sources)
 
 
-def require_same_ids(samples: pa.Table, embedded: Artifact) -> None:
-    """Refuse embeddings whose rows are not the split's samples in index order."""
-    if samples["id"].to_pylist() != embedded.index(["id"])["id"].to_pylist():
-        message = f"{embedded.manifest.label}: its rows are not the samples of the clean split"
-        raise DataError(message)
+def _table_node(
+    of: SystemInputs, recipe: Recipe, stage: Stage, sources: Mapping[str, Node]
+) -> Node:
+    draws, per_unit = len(of.draws), of.draws_per_unit
+    return Node(recipe, stage, rows=draws, row_bytes=1 << 14, slots=per_unit, inputs=sources)
 
 
-def _fit_inputs(
-    inputs: Mapping[str, Artifact], classes: tuple[str, ...], system: System
-) -> FitInputs:
-    texts = _class_texts(inputs["texts"], classes, system) if "texts" in inputs else None
-    return FitInputs(
-        classes,
-        labelled(inputs, "train", classes, system.dataset),
-        texts,
-        inputs["images"].attributes["task"] == "multi-label",
-        labelled(inputs, "validation", classes, system.dataset),
-    )
-
-
-def labelled(
-    inputs: Mapping[str, Artifact], role: str, classes: tuple[str, ...], dataset: str
-) -> Train | None:
-    """Return the embeddings of a split that is learned from, with its labels; None without it.
-
-    Raises
-    ------
-    DataError
-        If its rows or classes are not those of the split.
-    """
-    if role not in inputs:
-        return None
-    images = inputs[f"{role}_images"]
-    require_same_ids(images.index(["id"]), inputs[role])
-    if tuple(images.attributes["classes"]) != classes:
-        message = f"{images.manifest.label}: its classes are not those of {dataset}"
-        raise DataError(message)
-    labels = labels_of(images.index(sample_columns(images)))
-    return Train(inputs[role].array("embeddings")[:], labels)
-
-
-def _class_texts(artifact: Artifact, classes: tuple[str, ...], system: System) -> ClassTexts:
-    index = artifact.index()
-    chosen = [
-        row for row, name in enumerate(index["template"].to_pylist()) if name == system.template
+def _read(
+    artifacts: Iterable[Artifact], systems: Sequence[System], unit: Unit
+) -> list[Predictions]:
+    """Return the predictions of systems, which are those of a unit, in several artifacts."""
+    return [
+        one for artifact in artifacts for one in read_predictions(artifact, systems, unit.shard)
     ]
-    index = index.take(chosen)
-    ids = index["class_id"].to_numpy()
-    if any(
-        classes[i] != name for i, name in zip(ids, index["class_name"].to_pylist(), strict=True)
-    ):
-        message = f"{artifact.manifest.label}: its classes are not those of {system.dataset}"
-        raise DataError(message)
-    absent = index["absent"].to_numpy() if "absent" in index.column_names else None
-    scale = artifact.attributes["logit_scale"]
-    return ClassTexts(artifact.array("embeddings")[chosen], ids, scale, absent)
+
+
+def _name_of(of: SystemInputs, corruption: str | None, suite: str | None = None) -> str:
+    system = of.system
+    suite = system.suite if corruption != CLEAN else suite
+    parts = (*kind_of(of), system.encoder, suite, system.dataset, system.split, corruption)
+    return "/".join(part for part in parts if part)
 
 
 def _recipe(
-    stage: str, system: System, parameters: Mapping[str, Json], inputs: Mapping[str, Node]
+    stage: str, name: str, parameters: Mapping[str, Json], inputs: Mapping[str, Node]
 ) -> Recipe:
-    parts: Sequence[str | None] = (
-        system.protocol,
-        system.template and f"{system.template}-{system.prompts}",
-        system.encoder,
-        system.suite,
-        system.dataset,
-        system.split,
-    )
-    name = "/".join(part for part in parts if part)
     recipes = {role: node.recipe for role, node in inputs.items()}
     return Recipe(stage, name, VERSIONS[stage], parameters, recipes)
 

@@ -214,6 +214,11 @@ def in_paper_order(corruptions: Iterable[str]) -> list[str]:
     return known + [name for name in found if name not in HEADINGS]
 
 
+def is_few_shot(row: Mapping[str, Any]) -> bool:
+    """Return whether a row's classifier saw a part of the train split only."""
+    return row.get("k") is not None or row.get("fraction") is not None
+
+
 def described(key: tuple[Any, ...]) -> str:
     """Return for people what the rows of a table share, the values of `KEY`."""
     suite, split, protocol, template, prompts, k, fraction, seed = key
@@ -221,7 +226,7 @@ def described(key: tuple[Any, ...]) -> str:
     parts += [f"template {template}"] if template is not None else []
     parts += [f"{prompts} prompts"] if prompts is not None else []
     parts += [f"{k} samples per class, seed {seed}"] if k is not None else []
-    parts += [f"{fraction:g} % of train, seed {seed}"] if fraction is not None else []
+    parts += [f"{100 * fraction:g} % of train, seed {seed}"] if fraction is not None else []
     return ", ".join(parts)
 
 

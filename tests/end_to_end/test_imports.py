@@ -14,6 +14,7 @@ import pytest
 
 HEAVY = {"torch", "sklearn", "numba"}
 MODELS = {"torch", "torchvision", "open_clip", "transformers", "timm"}
+EVALUATED = ("models", "predictions", "results", "summary", "comparisons")
 HELP_SECONDS = 0.3
 
 
@@ -90,14 +91,14 @@ def test_eval_without_network_raw_data_and_torch(pipeline: Any, tiny_built: Any)
     store = tiny_built.folder / "store"
     images = [*store.glob("datasets/**/images"), *store.glob("corruptions/**/images")]
     assert len(images) == 3 + 35
-    made = [store / stage for stage in ("predictions", "results", "summary")]
+    made = [store / stage for stage in EVALUATED]
     for gone in (store / "sources", store / "downloads", tiny_built.data, *images, *made):
         shutil.rmtree(gone, ignore_errors=True)
     evaluate = ("eval", "--baseline", "pixels", *at(tiny_built), "--json")
     assert not pipeline.modules(*evaluate, mode="isolated") & MODELS
     before = json.loads((tiny_built.folder / "eval.json").read_text())
     assert pipeline(*evaluate).json == before
-    assert len(before["results"]) == 36 * 12 * 2 * 2
+    assert len(before["results"]) == 36 * (10 + 2) * 2 * 2
     mean_errors = {row["value"] for row in before["summary"] if row["metric"] == "mce"}
     assert 1.0 in mean_errors
     assert None not in mean_errors

@@ -25,6 +25,11 @@ ARTIFACT = {
 UNIT = {"stage": str, "name": str, "reason": str, "rows": int, "bytes": int}
 PROBLEM = {"artifact": str, "file": str, "kind": str, "detail": str}
 SYSTEM = {"suite": str, "dataset": str, "encoder": str, "protocol": str, "metric": str}
+METRICS = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece", "brier", "nll", "error"),
+    *("flip_rate", "detection_auroc"),
+)
+HIGHEST = {"brier": 2, "nll": 37}
 INTERVAL = {"value": NUMBER, "n": int, "ci_low": NUMBER, "ci_high": NUMBER}
 RESULT = {
     **SYSTEM,
@@ -36,20 +41,36 @@ RESULT = {
     "k": (int, type(None)),
     "seed": int,
 }
-SUMMARY = {**SYSTEM, **INTERVAL, "baseline": (str, type(None))}
-SKIPPED = {"what": str, "reason": str, "command": str}
-
-
-RELATIVE = re.compile("(balanced_)?relative_|rbe")
-"""Aggregates whose denominators may be too small for a value, or for an interval."""
-AGAINST_CLEAN = {"flip_rate", "detection_auroc"}
-"""Metrics of a corrupted set beside the clean one; undefined on that itself."""
-LOSSES = {"nll", "brier"}
-"""Metrics that may exceed 1."""
-METRICS = AGAINST_CLEAN | {
-    *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece", "brier", "nll", "error"),
-    *("recall/0", "recall/1"),
+UNDEFINED = type(None)
+SUMMARY = {
+    **SYSTEM,
+    "n": int,
+    "value": (*NUMBER, UNDEFINED),
+    "ci_low": (*NUMBER, UNDEFINED),
+    "ci_high": (*NUMBER, UNDEFINED),
+    "baseline": (str, UNDEFINED),
+    "undefined": (str, UNDEFINED),
 }
+COMPARISON = {
+    "suite": str,
+    "dataset": str,
+    "protocol": str,
+    "encoder_a": str,
+    "encoder_b": str,
+    "metric": str,
+    "corruption": (str, UNDEFINED),
+    "severity": (int, UNDEFINED),
+    "difference": NUMBER,
+    "ci_low": NUMBER,
+    "ci_high": NUMBER,
+    "test": str,
+    "p": NUMBER,
+    "p_holm": NUMBER,
+    "p_bh": NUMBER,
+    "family": int,
+    "n": int,
+}
+SKIPPED = {"what": str, "reason": str, "command": str}
 
 
 def at(source: Any) -> tuple[object, ...]:
@@ -104,7 +125,7 @@ def test_status_after_a_manifest_has_changed(pipeline: Any, tiny_built: Any) -> 
     """All that was made with the old parameters is stale, and a plan says what has changed."""
     tiny_built.declare(classes='["dim", "bright"]')
     stale = in_state(pipeline, tiny_built, "stale")
-    assert len(stale) == 3 + 35 + 2 * 38 + 3 * 4 + 2
+    assert len(stale) == 3 + 35 + 2 * 38 + (1 + 8 + 8 + 1) * 4 + 2
     assert in_state(pipeline, tiny_built, "sealed") == {"sources/placed/tiny.npz"}
     # What takes the place of the stale ones is not built yet.
     assert in_state(pipeline, tiny_built, "missing") >= {
@@ -210,7 +231,8 @@ def test_a_damaged_set_is_built_again(pipeline: Any, tiny_built: Any) -> None:
     shutil.rmtree(folder)
     pipeline(*build)
     pipeline("verify", "--store", store)
-    assert len(in_state(pipeline, tiny_built, "sealed")) == 1 + 3 + 35 + 2 * 38 + 3 * 4 + 2
+    of_systems = (1 + 8 + 8 + 1) * 4
+    assert len(in_state(pipeline, tiny_built, "sealed")) == 1 + 3 + 35 + 2 * 38 + of_systems + 2
 
 
 def test_verify_of_a_whole_store(pipeline: Any, read_only_tiny: Any) -> None:
@@ -278,19 +300,23 @@ def test_eval(read_only_tiny: Any) -> None:
     """`eval` has a row per set, system and metric, ratios against the baseline, and skips."""
     document = json.loads((read_only_tiny.folder / "eval.json").read_text())
     assert document["schema"] == "medshards/eval/1"
-    defined = [row for row in document["results"] if row["metric"] not in AGAINST_CLEAN]
-    require_fields(defined, RESULT)
-    whole = [row for row in document["summary"] if not RELATIVE.match(row["metric"])]
-    require_fields(whole, SUMMARY)
-    assert {row["undefined"] for row in whole} == {None}
+    require_fields(document["results"], RESULT)
+    require_fields(document["summary"], SUMMARY)
     require_fields(document["skipped"], SKIPPED)
     assert document["baseline"] == "pixels"
     metrics = {row["metric"] for row in document["results"]}
-    assert metrics == METRICS
+    assert metrics == {*METRICS, "recall/0", "recall/1"}
     clean = [row for row in document["results"] if row["severity"] == 0]
     assert {row["corruption"] for row in clean} == {"clean"}
-    assert all(0 <= row["value"] <= 1 for row in defined if row["metric"] not in LOSSES)
-    assert {row["metric"] for row in clean if row["value"] is None} <= AGAINST_CLEAN
+    assert all(0 <= row["value"] <= HIGHEST.get(row["metric"], 1) for row in document["results"])
+    ratios = [row for row in document["summary"] if row["value"] is None]
+    assert all(row["undefined"] for row in ratios)
+    assert all(re.match(r"(balanced_)?relative_|rbe", row["metric"]) for row in ratios)
+    require_fields(document["comparisons"], COMPARISON)
+    assert {(row["encoder_a"], row["encoder_b"]) for row in document["comparisons"]} == {
+        ("pixels", "texture")
+    }
+    assert len(document["comparisons"]) == 2 * (36 + 1 + 4)
     assert {note["kind"] for note in document["notes"]} <= {
         "no-baseline",
         "incomplete-baseline",
@@ -305,10 +331,11 @@ def test_eval_without_a_baseline(pipeline: Any, tiny_built: Any) -> None:
     """The default baseline is CLIP ViT-B/16; without it there are averages, and CE is skipped."""
     document = pipeline("eval", *at(tiny_built), "--json").json
     assert document["baseline"] == "clip-vit-b16"
-    assert len(document["results"]) == 36 * len(METRICS) * 2 * 2
-    aggregates = {row["metric"] for row in document["summary"]}
-    assert aggregates >= {"average_accuracy", "average_balanced_accuracy", "harmonic_accuracy"}
-    assert not {name for name in aggregates if "ce" in name.split("/")[0].split("_")}
+    assert len(document["results"]) == 36 * (len(METRICS) + 2) * 2 * 2
+    averages = {f"average_{name}" for name in METRICS if name != "error"}
+    harmonic = {"harmonic_accuracy", "harmonic_balanced_accuracy"}
+    assert {row["metric"] for row in document["summary"]} == averages | harmonic
+    assert not [row for row in document["comparisons"] if "mce" in row["metric"]]
     require_fields(document["skipped"], SKIPPED)
     commands = {one["command"] for one in document["skipped"] if one["what"].startswith("CE")}
     assert commands

@@ -166,10 +166,11 @@ def test_every_column_has_a_unit_and_a_meaning(read_only_tiny: Any) -> None:
         "datasets",
         "corruptions",
         "embeddings",
-        "comparisons",
+        "models",
         "predictions",
         "results",
         "summary",
+        "comparisons",
     }
     for path in tables:
         for field in pq.read_schema(path):

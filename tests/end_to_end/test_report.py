@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from stages.evaluate.tables import is_few_shot
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTHS = (380, 1440)
 
@@ -156,8 +158,18 @@ def test_it_answers(reported: Path) -> None:
             for one in results
             if (one["encoder"], one["corruption"], one["metric"], one["protocol"])
             == (row["Encoder"], "clean", "accuracy", "linear-probe")
+            and not is_few_shot(one)
         ]
         assert float(row["Clean"].rstrip("†‡")) == pytest.approx(100 * clean, abs=0.005)
+
+
+def test_few_shot_is_over_five_seeds(reported: Path) -> None:
+    """Curves over samples of each class and over shares of the train split, titled as such."""
+    text = (reported / "report" / "index.html").read_text()
+    assert "tiny: frozen-feature few-shot, 5 seeds" in text
+    drawn = reported / "report" / "figures" / "few-shot"
+    assert {path.suffix for path in drawn.iterdir()} == {".png", ".svg"}
+    assert len({path.stem for path in drawn.iterdir()}) == 2
 
 
 def test_files_are_named(reported: Path) -> None:

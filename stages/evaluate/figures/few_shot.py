@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.drawing import Panel, finished, looks, panel_axes
 from stages.evaluate.figures.severity import place_legend
-from stages.evaluate.figures.views import Row, is_few_shot
+from stages.evaluate.figures.views import Row
+from stages.evaluate.tables import is_few_shot
 
 TITLE = "frozen-feature few-shot"
 """Classifiers are fitted on frozen embeddings; the paper fine-tunes its encoder."""

@@ -8,12 +8,12 @@ from functools import cached_property
 from typing import Any, TypeAlias
 
 from stages.evaluate.predictions import CLEAN
+from stages.evaluate.tables import is_few_shot
 
 Row: TypeAlias = Mapping[str, Any]
 Interval: TypeAlias = tuple[float, float, float]
 """A value and the two ends of its interval; both are the value itself where there is none."""
 _KEY = ("suite", "split", "protocol", "template", "prompts", "k", "fraction", "seed")
-_FEW = ("k", "fraction")
 
 
 @dataclass(frozen=True)
@@ -99,11 +99,6 @@ def views(results: Iterable[Row], summary: Iterable[Row]) -> list[View]:
         for (suite, split, protocol, template, prompts, *_), (found, aggregates) in groups.items()
         if found
     ]
-
-
-def is_few_shot(row: Row) -> bool:
-    """Return whether a row's classifier saw only a part of the train split."""
-    return any(row.get(name) is not None for name in _FEW)
 
 
 def with_interval(row: Row) -> Interval | None:

@@ -38,6 +38,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 )
 """Every metric that all tasks have, by the name it has in result rows."""
 
+COMPARED_WITH_CLEAN = frozenset({"flip_rate", "detection_auroc"})
+"""Metrics of a set that also read the clean set."""
+
 MULTI_LABEL_METRICS: Mapping[str, Metric] = MappingProxyType(
     {"mean_average_precision": mean_average_precision.values}
 )

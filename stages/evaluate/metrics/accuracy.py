@@ -15,10 +15,10 @@ from stages.evaluate.metrics.contract import (
     over_labels,
     weighted_sums,
 )
+from stages.evaluate.metrics.counting import totals
 
 
 @over_labels
 def values(batch: Batch, weights: Weights) -> Floats:
     """Return the share of right predictions, (B, S) in [0, 1]."""
-    totals = weights.sum(axis=1, dtype=np.int64)
-    return np.asarray(weighted_sums(weights, batch.correct) / totals[:, None], np.float64)
+    return np.asarray(weighted_sums(weights, batch.correct) / totals(weights), np.float64)

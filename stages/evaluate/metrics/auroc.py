@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from stages.evaluate.metrics.contract import Batch, Floats, Weights, over_labels
-from stages.evaluate.metrics.ranks import counts_by_sample, wins
+from stages.evaluate.metrics.counting import by_sample
+from stages.evaluate.metrics.ranks import wins
 
 
 @over_labels
@@ -20,7 +21,7 @@ def values(batch: Batch, weights: Weights) -> Floats:
     Scores of three or more classes are compared across samples after the softmax, so the value
     depends on the logit scale they were made with.
     """
-    counts = counts_by_sample(weights)
+    counts = by_sample(weights)
     classes = range(batch.classes) if batch.classes > 2 else range(1, batch.classes)
     total = np.zeros((len(weights), len(batch.scores)))
     curves = np.zeros_like(total)

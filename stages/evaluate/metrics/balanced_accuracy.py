@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.evaluate.metrics.contract import (
-    Batch,
-    Floats,
-    Weights,
-    over_labels,
-    weighted_sums,
-)
+from stages.evaluate.metrics.contract import Batch, Floats, Weights, over_labels
 
 
 @over_labels
@@ -24,15 +18,10 @@ def values(batch: Batch, weights: Weights) -> Floats:
     A class without a sample (in the labels, or in one resample) has no recall and is left out
     of the mean, as in scikit-learn's `balanced_accuracy_score`.
     """
-    total = np.zeros((len(weights), batch.correct.shape[1]))
-    present = np.zeros((len(weights), 1))
-    for class_id in range(batch.classes):
-        members = np.flatnonzero(batch.labels == class_id)
-        if not members.size:
-            continue
-        of_class = weights[:, members]
-        size = of_class.sum(axis=1, dtype=np.int64)[:, None]
-        # Where a resample holds no member the sum is 0 too, so any positive divisor will do.
-        total += weighted_sums(of_class, batch.correct[members]) / np.maximum(size, 1)
-        present += size > 0
-    return total / present
+    sizes, right = batch.hits(weights)
+    # Where a resample holds no member nothing of it is right, so any positive divisor will do.
+    recalls = right / np.maximum(sizes, 1)
+    total = np.zeros_like(right[0])
+    for recall in recalls:
+        total += recall
+    return np.asarray(total / (sizes > 0).sum(axis=0), np.float64)

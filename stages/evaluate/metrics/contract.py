@@ -5,15 +5,26 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.evaluate.metrics.counting import Weights as Weights  # noqa: PLC0414 - re-exported
+from stages.evaluate.metrics.counting import as_floats, totals
+
 Floats: TypeAlias = NDArray[np.float64]
-Weights: TypeAlias = NDArray[np.unsignedinteger]
+
+
+class Hits(NamedTuple):
+    """Samples of each class, and those of them that are recognised."""
+
+    sizes: Floats
+    """Shape (K, B, 1)."""
+    right: Floats
+    """Shape (K, B, S)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +37,7 @@ class Batch:
     """Shape (S, n, K): class probabilities; those of a multi-label task need not sum to 1."""
     clean: int | None = None
     """Which of the S sets is the split as it is; None where it is not among them."""
+    _hits: dict[int, tuple[Weights, Hits]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def multi_label(self) -> bool:
@@ -61,6 +73,28 @@ class Batch:
         """Shape (n, S): 1 where the prediction is right, else 0."""
         return np.ascontiguousarray((self.predicted == self.labels).T, np.float64)
 
+    def hits(self, weights: Weights) -> Hits:
+        """Return how many samples of each class there are and are recognised.
+
+        Several metrics ask for them, so they are remembered.
+        """
+        _, found = self._hits.get(id(weights), (None, None))
+        if found is None:
+            found = self._counted(weights)
+            self._hits[id(weights)] = weights, found  # keeps the array, and so its id
+        return found
+
+    def _counted(self, weights: Weights) -> Hits:
+        sizes = np.zeros((self.classes, len(weights), 1))
+        right = np.zeros((self.classes, len(weights), len(self.scores)))
+        for class_id in range(self.classes):
+            members = np.flatnonzero(self.labels == class_id)
+            if members.size:
+                of_class = weights[:, members]
+                sizes[class_id] = of_class.sum(axis=1, dtype=np.int64)[:, None]
+                right[class_id] = weighted_sums(of_class, self.correct[members])
+        return Hits(sizes, right)
+
 
 Metric: TypeAlias = Callable[[Batch, Weights], Floats]
 """From a batch and the counts (B, n) of how often each of B resamples holds each sample, to the
@@ -94,6 +128,8 @@ def weighted_sums(weights: Weights, values: Floats) -> Floats:
     Sums of integers below 2**53 are exact in float64, so the result does not depend on the order
     in which BLAS adds. The counts are converted in slices to keep memory flat.
     """
+    if (floats := as_floats(weights)) is not None:
+        return np.asarray(floats @ values, np.float64)
     out = np.empty((len(weights), values.shape[1]))
     step = slice_length(weights.shape[1] * 8, len(weights))
     for start in range(0, len(weights), step):
@@ -115,29 +151,24 @@ def weighted_means(weights: Weights, values: Floats, largest: float) -> Floats:
         Bound on their absolute values: of the metric, not of these samples, so that what one
         set gives does not depend on which others are there.
     """
-    totals = weights.sum(axis=1, dtype=np.int64)[:, None]
-    return np.asarray(weighted_totals(weights, values, largest) / totals, np.float64)
+    sums = weighted_totals(weights, values, largest)
+    return np.asarray(sums / totals(weights), np.float64)
 
 
-def weighted_totals(
-    weights: Weights, values: Floats, largest: float, rows: NDArray[np.intp] | None = None
-) -> Floats:
+def weighted_totals(weights: Weights, values: Floats, largest: float) -> Floats:
     """Return ``weights @ values``, (B, S), of values within +-`largest`, rounded to a grid.
-
-    Values may be given for some `rows` of the samples only, the others being zero.
 
     The grid is the finest on which every sum is exact in float64, so the result depends on
     neither the order of additions nor the BLAS. At a thousand samples its step is 2**-43 times
     `largest`.
     """
     step = grid_step(weights, largest)
-    counts = weights if rows is None else weights[:, rows]
-    return np.asarray(weighted_sums(counts, np.rint(values / step)) * step, np.float64)
+    return np.asarray(weighted_sums(weights, np.rint(values / step)) * step, np.float64)
 
 
 def grid_step(weights: Weights, largest: float) -> float:
     """Return the power of two whose multiples up to `largest` have exact sums in any resample."""
-    total = int(weights.sum(axis=1, dtype=np.int64).max(initial=1))
+    total = int(totals(weights).max(initial=1))
     return float(2.0 ** (math.ceil(math.log2(total)) + math.ceil(math.log2(largest)) - 53))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from stages.evaluate.metrics.contract import Batch, Floats, Weights
-from stages.evaluate.metrics.ranks import counts_by_sample, wins
+from stages.evaluate.metrics.counting import by_sample
+from stages.evaluate.metrics.ranks import wins
 
 
 def values(batch: Batch, weights: Weights) -> Floats:
@@ -20,7 +21,7 @@ def values(batch: Batch, weights: Weights) -> Floats:
     found = np.full((len(weights), len(batch.scores)), np.nan)
     if batch.clean is None:
         return found
-    counts = counts_by_sample(weights)
+    counts = by_sample(weights)
     pairs = counts.sum(axis=0, dtype=np.float64) ** 2
     confidence = _confidence(batch)
     for index, own in enumerate(confidence):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stages.evaluate.metrics.contract import Batch, Floats, Weights, over_labels, weighted_sums
+from stages.evaluate.metrics.counting import totals
 
 
 @over_labels
@@ -17,5 +18,4 @@ def values(batch: Batch, weights: Weights) -> Floats:
     if batch.clean is None:
         return np.full((len(weights), len(batch.scores)), np.nan)
     flipped = (batch.predicted != batch.predicted[batch.clean]).T.astype(np.float64)
-    totals = weights.sum(axis=1, dtype=np.int64)[:, None]
-    return np.asarray(weighted_sums(weights, flipped) / totals, np.float64)
+    return np.asarray(weighted_sums(weights, flipped) / totals(weights), np.float64)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import numpy as np
 
 from stages.evaluate.metrics.contract import Batch, Floats, Weights, weighted_sums
@@ -17,22 +15,25 @@ def values(batch: Batch, weights: Weights) -> Floats:
     the mean is over labels, of the F1 of the label's presence, as there with
     ``zero_division=nan``; without any F1 the value is NaN.
     """
-    total = np.zeros((len(weights), len(batch.scores)))
-    defined = np.zeros_like(total)
-    for one, class_id in _classes(batch):
-        members = np.flatnonzero(one.labels == class_id)
-        predicted = (one.predicted == class_id).T.astype(np.float64)
-        # Twice TP, FP and FN in all: samples of the class plus samples it was predicted for.
-        both = weighted_sums(weights, predicted)
-        if members.size:
-            both += weights[:, members].sum(axis=1, dtype=np.int64)[:, None]
-            twice = 2 * weighted_sums(weights[:, members], predicted[members])
-            total += twice / np.maximum(both, 1)
-        defined += both > 0
-    return np.divide(total, defined, out=np.full_like(total, np.nan), where=defined > 0)
-
-
-def _classes(batch: Batch) -> Iterable[tuple[Batch, int]]:
     if batch.multi_label:
-        return ((one, 1) for one in batch.by_label())
-    return ((batch, class_id) for class_id in range(batch.classes))
+        counted = [_counted(one, weights, [1]) for one in batch.by_label()]
+        twice, both = (np.concatenate(parts) for parts in zip(*counted, strict=True))
+    else:
+        twice, both = _counted(batch, weights, list(range(batch.classes)))
+    total = np.zeros(both.shape[1:])
+    for hits, samples in zip(twice, both, strict=True):
+        total += hits / np.maximum(samples, 1)
+    defined = (both > 0).sum(axis=0)
+    found: Floats = np.full_like(total, np.nan)
+    np.divide(total, defined, out=found, where=defined > 0)
+    return found
+
+
+def _counted(batch: Batch, weights: Weights, classes: list[int]) -> tuple[Floats, Floats]:
+    """Return 2 TP, and 2 TP + FP + FN, of each class, (classes, B, S)."""
+    sizes, right = batch.hits(weights)
+    predicted = (batch.predicted.T[:, None] == np.array(classes)[:, None]).astype(np.float64)
+    sums = weighted_sums(weights, predicted.reshape(len(predicted), -1))
+    given = sums.reshape(len(weights), len(classes), -1).transpose(1, 0, 2)
+    # Samples of a class plus samples it was predicted for.
+    return 2 * right[classes], given + sizes[classes]

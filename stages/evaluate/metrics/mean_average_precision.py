@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from stages.evaluate.metrics.contract import Batch, Floats, Weights, grid_step, over_labels
+from stages.evaluate.metrics.counting import by_sample
 from stages.evaluate.metrics.ranks import (
     Counts,
-    counts_by_sample,
     dot,
     resample_slices,
     running_sums,
@@ -23,7 +23,7 @@ def values(batch: Batch, weights: Weights) -> Floats:
     without interpolation, as scikit-learn's `average_precision_score`. A label that no image has
     is left out of the mean.
     """
-    counts = counts_by_sample(weights)
+    counts = by_sample(weights)
     positive = batch.labels == 1
     size = counts[positive].sum(axis=0, dtype=np.float64)
     found = np.full((len(weights), len(batch.scores)), np.nan)

@@ -8,17 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.evaluate.metrics.contract import Floats, Weights, slice_length
+from stages.evaluate.metrics.contract import Floats, slice_length
 
 Counts = NDArray[np.unsignedinteger]
 _SLICE_BYTES = 4 << 20
-
-
-def counts_by_sample(weights: Weights) -> Counts:
-    """Return the counts (B, n) as (n, B) in the narrowest type that holds the sum of a resample."""
-    most = int(weights.sum(axis=1, dtype=np.int64).max(initial=0))
-    kind = np.uint16 if most <= np.iinfo(np.uint16).max else np.uint32
-    return np.ascontiguousarray(weights.T, kind)
 
 
 def wins(counts: Counts, scores: Floats, others: Counts, other_scores: Floats) -> Floats:
@@ -46,8 +39,8 @@ def wins(counts: Counts, scores: Floats, others: Counts, other_scores: Floats) -
     for part in resample_slices(counts, len(others)):
         lesser = running_sums(others[order, part])
         own = counts[:, part]
-        twice = dot(own, lesser[below])
-        twice = twice + dot(own, lesser[up_to]) if tied else 2 * twice
+        twice = pairs(own, lesser[below])
+        twice = twice + pairs(own, lesser[up_to]) if tied else 2 * twice
         found[part] = twice / 2
     return found
 
@@ -78,6 +71,17 @@ def running_sums(rows: Counts) -> Counts:
     for block in range(1, blocks):
         np.add(stacked[block], stacked[block - 1, -1], out=stacked[block])
     return sums[: length + 1]
+
+
+def pairs(left: Counts, right: Counts) -> Floats:
+    """Return the sum over rows of the products, (B,), of counts of two groups of a resample.
+
+    Below 2**16 samples in a resample their pairs are below 2**32.
+    """
+    if left.dtype == np.uint16:
+        products = np.multiply(left, right, dtype=np.uint32)
+        return np.asarray(products.sum(axis=0, dtype=np.uint32), np.float64)
+    return dot(left, right)
 
 
 def dot(left: Counts, right: Counts | Floats) -> Floats:

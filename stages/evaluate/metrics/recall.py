@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.evaluate.metrics.contract import Batch, Floats, Weights, weighted_sums
+from stages.evaluate.metrics.contract import Batch, Floats, Weights
 
 
 def values(batch: Batch, weights: Weights, *, class_id: int) -> Floats:
@@ -16,10 +16,7 @@ def values(batch: Batch, weights: Weights, *, class_id: int) -> Floats:
     if batch.multi_label:
         one = batch.label(class_id)
         return values(one, weights, class_id=1)
-    members = np.flatnonzero(batch.labels == class_id)
-    found = np.full((len(weights), len(batch.scores)), np.nan)
-    of_class = weights[:, members]
-    size = of_class.sum(axis=1, dtype=np.int64)[:, None]
-    if members.size:
-        np.divide(weighted_sums(of_class, batch.correct[members]), size, out=found, where=size > 0)
+    sizes, right = (counted[class_id] for counted in batch.hits(weights))
+    found: Floats = np.full(right.shape, np.nan)
+    np.divide(right, sizes, out=found, where=sizes > 0)
     return found

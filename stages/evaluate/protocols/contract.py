@@ -29,6 +29,8 @@ class Train:
     """Shape (n, D), un-normalised."""
     labels: NDArray[np.integer[Any]]
     """Shape (n,): class ids in [0, K); for a multi-label task (n, K): 1 per class, or 0."""
+    groups: tuple[str | None, ...] | None = None
+    """The patient of each sample, None or empty where unknown; None where nothing is known."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +62,7 @@ class FitInputs:
 
 
 class Model(Protocol):
-    """What `fit` returns: plain arrays, and the scale its scores were made with."""
+    """What `fit` returns: a dataclass of float64 arrays, numbers, flags and None."""
 
     @property
     def logit_scale(self) -> float | None:
@@ -84,6 +86,17 @@ class EvaluationProtocol(Protocol[M]):
     @property
     def needs(self) -> frozenset[Need]:
         """The inputs `fit` reads."""
+
+    @property
+    def model(self) -> type[M]:
+        """The class of what `fit` returns."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the model is kept as an artifact; else whatever scores fits it anew.
+
+        True where the model is small, however large the train split is.
+        """
 
     def fit(self, inputs: FitInputs) -> M:
         """Return the model of `inputs`; the same inputs give the same model.
@@ -183,7 +196,8 @@ def checked_train(inputs: FitInputs, protocol: str) -> tuple[Floats, NDArray[np.
         raise DataError(message)
     embeddings = checked_embeddings(inputs.train.embeddings, "train embeddings")
     if inputs.multi_label:
-        flags = _checked_flags(inputs.train.labels, len(embeddings), len(inputs.classes))
+        rows, classes = len(embeddings), len(inputs.classes)
+        flags = _checked_flags(inputs.train.labels, rows, classes, "train labels")
         _require_every(flags.sum(axis=0), inputs.classes, f"{protocol}: no train sample of")
         without = (1 - flags).sum(axis=0)
         _require_every(without, inputs.classes, f"{protocol}: no train sample without")
@@ -192,6 +206,24 @@ def checked_train(inputs: FitInputs, protocol: str) -> tuple[Floats, NDArray[np.
     counts = np.bincount(labels, minlength=len(inputs.classes))
     _require_every(counts, inputs.classes, f"{protocol}: no train sample of")
     return embeddings, labels
+
+
+def checked_validation(inputs: FitInputs) -> tuple[Floats, NDArray[np.int64]]:
+    """Return the validation embeddings and labels; not every class need be among them.
+
+    Raises
+    ------
+    DataError
+        If they are absent or do not fit together.
+    """
+    if inputs.validation is None:
+        message = "there is no validation split"
+        raise DataError(message)
+    embeddings = checked_embeddings(inputs.validation.embeddings, "validation embeddings")
+    labels, rows = inputs.validation.labels, len(embeddings)
+    if inputs.multi_label:
+        return embeddings, _checked_flags(labels, rows, len(inputs.classes), "validation labels")
+    return embeddings, _checked_ids(labels, inputs.classes, "validation labels", rows)
 
 
 def checked_texts(inputs: FitInputs, protocol: str) -> tuple[Floats, NDArray[np.int64], float]:
@@ -245,10 +277,10 @@ def _checked_ids(ids: ArrayLike, classes: Sequence[str], what: str, rows: int) -
     return array.astype(np.int64)
 
 
-def _checked_flags(flags: ArrayLike, rows: int, classes: int) -> NDArray[np.int64]:
+def _checked_flags(flags: ArrayLike, rows: int, classes: int, what: str) -> NDArray[np.int64]:
     array = np.asarray(flags)
     if array.shape != (rows, classes) or not np.isin(array, (0, 1)).all():
-        message = f"train labels: expected 0 or 1, {rows} x {classes}, got shape {array.shape}"
+        message = f"{what}: expected 0 or 1, {rows} x {classes}, got shape {array.shape}"
         raise DataError(message)
     return array.astype(np.int64)
 

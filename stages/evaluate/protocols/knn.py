@@ -19,8 +19,8 @@ from stages.evaluate.protocols.contract import (
     unit_rows,
 )
 
-_AT_ONCE = 1024
-"""Images compared with the whole train split at the same time: bounds the memory."""
+_AT_ONCE = 1 << 23
+"""Cosines held at the same time: bounds the memory."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +46,8 @@ class NearestNeighbours:
 
     name: ClassVar[str] = "knn"
     needs: ClassVar[frozenset[Need]] = frozenset({"train"})
+    model: ClassVar[type[Neighbours]] = Neighbours
+    is_stored: ClassVar[bool] = False
 
     neighbours: int = 20
     """Train samples that count; all of a smaller train split."""
@@ -62,13 +64,28 @@ class NearestNeighbours:
         """Return class probabilities (n, K)."""
         width = model.directions.shape[1]
         images = unit_rows(checked_embeddings(embeddings, "embeddings", width), "embeddings")
-        parts = [images[start : start + _AT_ONCE] for start in range(0, len(images), _AT_ONCE)]
+        rows = max(1, _AT_ONCE // len(model.directions))
+        parts = [images[start : start + rows] for start in range(0, len(images), rows)]
         return np.concatenate([self._scores(model, part) for part in parts])
 
     def _scores(self, model: Neighbours, images: Floats) -> Floats:
         cosine = product(images, model.directions.T)
-        order = np.argsort(-cosine, axis=1, kind="stable")[:, : self.neighbours]
+        order = _largest(cosine, self.neighbours)
         near = np.take_along_axis(cosine, order, axis=1)
         weights = softmax(near * model.logit_scale)
         shares = np.einsum("nk,nkc->nc", weights, model.labels[order])
         return np.asarray(np.minimum(shares, 1.0), np.float64)  # sums are rounded
+
+
+def _largest(values: Floats, count: int) -> NDArray[np.int64]:
+    """Return the columns of the `count` largest values of each row, largest and first first."""
+    if count >= values.shape[1]:
+        return np.argsort(-values, axis=1, kind="stable")
+    found = np.sort(np.argpartition(-values, count - 1, axis=1)[:, :count], axis=1)
+    largest = np.take_along_axis(values, found, axis=1)
+    order = np.argsort(-largest, axis=1, kind="stable")
+    found = np.take_along_axis(found, order, axis=1)
+    # Where equals lie on both sides of the cut, any of them was taken.
+    tied = (values >= largest.min(axis=1, keepdims=True)).sum(axis=1) > count
+    found[tied] = np.argsort(-values[tied], axis=1, kind="stable")[:, :count]
+    return found

@@ -17,9 +17,11 @@ from stages.evaluate.protocols.contract import (
     Train,
     checked_embeddings,
     checked_train,
+    checked_validation,
     sigmoid,
     softmax,
 )
+from stages.evaluate.protocols.holding_out import held_out_rows
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression
@@ -62,11 +64,15 @@ class LinearProbe:
 
     name: ClassVar[str] = "linear-probe"
     needs: ClassVar[frozenset[Need]] = frozenset({"train", "validation"})
+    model: ClassVar[type[LinearModel]] = LinearModel
+    is_stored: ClassVar[bool] = True
 
     inverse_penalties: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
     """scikit-learn's C, the inverse of the strength of the L2 penalty, from strong to weak."""
     held_out: float = 0.2
     """Share of each class of the train split that chooses where there is no validation split."""
+    seed: int = 0
+    """Of the draw of that share."""
     iterations: int = 2000
     """Most iterations of L-BFGS."""
     tolerance: float = 1e-4
@@ -76,21 +82,28 @@ class LinearProbe:
         """Return the probe of the penalty that does best on the validation split.
 
         Best is the lowest mean negative log-likelihood of its labels; of equals the stronger
-        penalty. Where there is no validation split a fixed part of the train split is held out
-        for the choice, and the chosen probe is fitted on all of it.
+        penalty. Where there is no validation split a stratified share of the train split is held
+        out for the choice, patients whole, and the chosen probe is fitted on all of it; where that
+        leaves a class without a sample, the weakest penalty is taken.
+
+        Raises
+        ------
+        DataError
+            If an input is absent or unusable, or a class has no train sample.
         """
-        penalty = self._chosen(inputs)
-        return self._fitted(inputs, penalty)
+        return self._fitted(inputs, self._chosen(inputs))
 
     def _chosen(self, inputs: FitInputs) -> float:
         if len(self.inverse_penalties) == 1:
             return self.inverse_penalties[0]
-        checked_train(inputs, self.name)
-        split = inputs if inputs.validation is not None else _held_out(inputs, self.held_out)
-        if split.validation is None:
-            return self.inverse_penalties[-1]  # too few samples to hold any out
+        split: FitInputs | None = inputs
+        if inputs.validation is None:
+            split = _held_out(inputs, self.held_out, self.seed)
+        if split is None or split.validation is None:
+            return self.inverse_penalties[-1]
+        images, labels = checked_validation(split)
         losses = [
-            _loss(self.scores(self._fitted(split, penalty), split.validation.embeddings), split)
+            _loss(self.scores(self._fitted(split, penalty), images), labels)
             for penalty in self.inverse_penalties
         ]
         return self.inverse_penalties[int(np.argmin(losses))]
@@ -132,36 +145,27 @@ class LinearProbe:
             return probe.fit(features, labels)
 
 
-def _held_out(inputs: FitInputs, share: float) -> FitInputs:
-    """Return the train split without every n-th sample of each class, which becomes validation."""
-    train = inputs.train
-    if train is None:
-        return inputs
-    every = round(1 / share)
-    labels = np.asarray(train.labels)
-    columns = labels.T if inputs.multi_label else [labels == c for c in range(len(inputs.classes))]
-    out = np.zeros(len(labels), np.bool_)
-    for column in columns:
-        out[np.flatnonzero(column)[every - 1 :: every]] = True
-    kept = ~out
-    enough = all(0 < np.sum(column[kept]) < np.sum(kept) for column in columns)
-    if not (out.any() and enough):
-        return inputs
+def _held_out(inputs: FitInputs, share: float, seed: int) -> FitInputs | None:
+    """Return the train split less a part that becomes validation; None where it is too small."""
+    embeddings, labels = checked_train(inputs, LinearProbe.name)
+    groups = inputs.train.groups if inputs.train is not None else None
+    out = held_out_rows(labels, share, seed, groups)
+    kept = labels[~out]
+    columns = kept.T if inputs.multi_label else [kept == c for c in range(len(inputs.classes))]
+    if not (out.any() and all(0 < column.sum() < len(kept) for column in columns)):
+        return None
     return replace(
         inputs,
-        train=Train(train.embeddings[kept], labels[kept]),
-        validation=Train(train.embeddings[out], labels[out]),
+        train=Train(embeddings[~out], kept),
+        validation=Train(embeddings[out], labels[out]),
     )
 
 
-def _loss(scores: Floats, inputs: FitInputs) -> float:
-    """Return the mean negative log-likelihood of the validation labels."""
-    if inputs.validation is None:
-        message = "there is no validation split"
-        raise ValueError(message)
-    labels = np.asarray(inputs.validation.labels)
+def _loss(scores: Floats, labels: NDArray[np.int64]) -> float:
+    """Return the mean negative log-likelihood of labels."""
     floor = np.finfo(np.float64).tiny
-    if inputs.multi_label:
+    if labels.ndim == 2:
         likely = np.where(labels == 1, scores, 1 - scores)
-        return float(-np.log(np.maximum(likely, floor)).mean())
-    return float(-np.log(np.maximum(scores[np.arange(len(labels)), labels], floor)).mean())
+    else:
+        likely = scores[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(likely, floor)).mean())

@@ -32,6 +32,8 @@ class Prototype:
 
     name: ClassVar[str] = "prototype"
     needs: ClassVar[frozenset[Need]] = frozenset({"train"})
+    model: ClassVar[type[Directions]] = Directions
+    is_stored: ClassVar[bool] = True
 
     logit_scale: float = 1.0
     """Factor from cosine to logit. It does not change the predicted class; one-vs-rest AUROC

@@ -31,6 +31,8 @@ class ZeroShot:
 
     name: ClassVar[str] = "zero-shot"
     needs: ClassVar[frozenset[Need]] = frozenset({"texts"})
+    model: ClassVar[type[Directions]] = Directions
+    is_stored: ClassVar[bool] = True
 
     def fit(self, inputs: FitInputs) -> Directions:
         """Return the direction of each class; for a multi-label task also of its absence."""

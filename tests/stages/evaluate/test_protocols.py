@@ -10,6 +10,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from threadpoolctl import threadpool_info
 
 from pipeline.errors import DataError
@@ -111,6 +114,16 @@ class ProtocolContract:
         ids = np.arange(30) % 2
         with pytest.raises(DataError, match=r"'normal' \(id 2\)"):
             self.protocol.fit(self.changed(labels=ids))
+
+    def test_the_model_is_of_the_class_it_says(self) -> None:
+        """It is a dataclass of float64 arrays, numbers, flags and None, so it can be stored."""
+        for fitted in (inputs(), several()):
+            model = self.protocol.fit(fitted)
+            assert type(model) is self.protocol.model
+            for field in dataclasses.fields(model):
+                value = getattr(model, field.name)
+                plain = value is None or isinstance(value, bool | int | float)
+                assert plain or value.dtype == np.float64
 
     def test_absent_inputs_are_named(self) -> None:
         """Without what it needs a protocol says what is missing."""
@@ -231,6 +244,29 @@ class TestLinearProbe(ProtocolContract):
         assert chosen.inverse_penalty == min(losses, key=losses.__getitem__)
         assert len({round(loss, 6) for loss in losses.values()}) == len(losses)
 
+    @pytest.mark.parametrize(
+        ("labels", "message"),
+        [
+            (np.full(30, 3), "validation labels: from 3 to 3 where there are 3 classes"),
+            (np.zeros(29, np.int64), "validation labels: expected 30 integers"),
+        ],
+    )
+    def test_unusable_validation_is_refused(self, labels: np.ndarray, message: str) -> None:
+        """Its labels are checked as those of the train split are; a class may be absent."""
+        rows = np.random.default_rng(0).normal(size=(30, D))
+        validation = Train(rows, labels)
+        with pytest.raises(DataError, match=message):
+            self.protocol.fit(inputs(validation=validation))
+        self.protocol.fit(inputs(validation=Train(rows, np.zeros(30, np.int64))))
+
+    def test_held_out_patients_are_whole(self) -> None:
+        """With all images of a class from one patient nothing of it is held out, nor lost."""
+        given = inputs()
+        assert given.train is not None
+        groups = tuple(f"patient-{label}" for label in given.train.labels)
+        train = dataclasses.replace(given.train, groups=groups)
+        assert self.protocol.fit(inputs(train=train)).inverse_penalty == 1.0
+
     def test_validation_decides_nothing_else(self) -> None:
         """The model is fitted on the train split alone, held-out samples included."""
         given = inputs()
@@ -295,11 +331,42 @@ class TestNearestNeighbours(ProtocolContract):
         scores = protocol.scores(protocol.fit(inputs(train=train)), np.ones((1, D)))
         assert scores.tolist() == [[0.0, 1.0, 0.0]]
 
+    @given(
+        arrays(np.int64, st.tuples(st.integers(1, 6), st.just(D)), elements=st.integers(-2, 2)),
+        st.integers(1, 12),
+    )
+    def test_ties_are_cut_in_index_order(self, rows: np.ndarray, neighbours: int) -> None:
+        """Whatever is equal, the neighbours are the first of the nearest ones."""
+        train = np.stack([np.eye(D)[i % 4] for i in range(12)]) + 0.0
+        labels = np.array([0, 1, 2] * 4)
+        images = rows + np.where(np.arange(D) == D - 1, 9.0, 0.0)
+        protocol = NearestNeighbours(neighbours=neighbours)
+        scores = protocol.scores(protocol.fit(inputs(train=Train(train, labels))), images)
+        for image, found in zip(images, scores, strict=True):
+            cosines = np.round(image[:4] / np.linalg.norm(image), 12)[np.arange(12) % 4]
+            near = sorted(range(12), key=lambda i: (-cosines[i], i))[:neighbours]
+            weights = np.exp(cosines[near] / protocol.temperature)
+            shares = np.bincount(labels[near], weights, 3) / weights.sum()
+            assert found == pytest.approx(shares)
+
 
 class TestPrototype(ProtocolContract):
     """Prototype."""
 
     name = "prototype"
+
+    def test_it_is_scikit_learns_nearest_centroid(self) -> None:
+        """Of normalised embeddings, with centroids normalised too, the same class is nearest."""
+        from sklearn.neighbors import NearestCentroid
+        from sklearn.preprocessing import normalize
+
+        given = inputs()
+        assert given.train is not None
+        reference = NearestCentroid().fit(normalize(given.train.embeddings), given.train.labels)
+        reference.centroids_ = normalize(reference.centroids_)
+        rows = np.random.default_rng(1).normal(size=(200, D))
+        scores = self.protocol.scores(self.protocol.fit(given), rows)
+        assert np.array_equal(predicted_classes(scores), reference.predict(normalize(rows)))
 
     def test_the_nearest_class_mean_wins(self) -> None:
         """The prediction is the class whose mean of normalised embeddings is nearest by cosine."""
