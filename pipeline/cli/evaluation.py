@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.options import listed
 from pipeline.cli.output import print_json, say, show, written
+from pipeline.errors import MissingInputError
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
@@ -257,6 +258,19 @@ class Evaluation:
         """What is evaluated."""
         return self._systems.found
 
+    def require_systems(self) -> None:
+        """Refuse an evaluation of nothing.
+
+        Raises
+        ------
+        MissingInputError
+            With what was left out first, and what would enable it.
+        """
+        if not self.systems:
+            first = skipped_lines(self.skipped)[0].removeprefix("skipped: ")
+            message = f"nothing is there to evaluate: {first}"
+            raise MissingInputError(message)
+
     def _synthetic(self) -> bool:
         return any(one.images.attributes["synthetic"] for one in self._systems.found)
 
@@ -302,8 +316,6 @@ def _without_baseline(
 
 
 def _require(skipped: Sequence[Skipped]) -> None:
-    from pipeline.errors import MissingInputError
-
     required = [one for one in skipped if one.required]
     if required:
         lines = [

@@ -67,6 +67,7 @@ def report(
         few_shot=True,
     )
     found = evaluation(study, asked)
+    found.require_systems()
     found.run(Resources(workers, log=log))
     page = report_page(found, images, workers, compare)
     with written(out):

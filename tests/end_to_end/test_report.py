@@ -204,6 +204,8 @@ def test_what_is_missing_is_told(pipeline: Any, store: Path, tmp_path: Path) -> 
     answer = pipeline("report", "--store", store, "--datasets", "phantom-oct", rc=4)
     assert "not built; build it with: pipeline build corruptions" in answer.stderr
     assert "Traceback" not in answer.stderr
+    answer = pipeline("report", "--store", store, rc=4)
+    answer.refused(4, "nothing is there to evaluate", "pipeline embed --model")
     assert not (tmp_path / "report").exists()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
