@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
+import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,13 +74,19 @@ def test_it_says_where_things_are(pipeline: Any, demo: Path, printed: str) -> No
         pipeline(*command.split())
 
 
+def processor_seconds() -> float:
+    """Return what ended processes have taken; unlike a clock it hardly counts other work."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def test_a_second_run_plans_nothing_and_is_quick(pipeline: Any, demo: Path) -> None:
-    """It has nothing to do, prints the same, and takes less than 2 s: the best of three."""
+    """It has nothing to do, prints the same, and takes less than 2 s of processor time."""
     taken = []
     for _ in range(3):
-        started = time.perf_counter()
+        before = processor_seconds()
         answer = pipeline("demo", "--store", demo / "store")
-        taken.append(time.perf_counter() - started)
+        taken.append(processor_seconds() - before)
         assert answer.stdout == (demo / "stdout.txt").read_text()
         assert answer.stderr.count("nothing to do") == 2
         assert "units" not in answer.stderr
