@@ -22,9 +22,9 @@ from blake3 import blake3
 from numpy.typing import NDArray
 
 from stages.corrupt import corrupt_batch
+from stages.corrupt.golden import generated_image
 from stages.corrupt.reference import reference_corrupt
 from stages.corrupt.rendering import shipped_suite
-from stages.corrupt.testing import generated_image
 
 SHAPE = (224, 224, 3)
 OURS, THEIRS = 16, 2

@@ -283,7 +283,7 @@ def nothing_to_do(folder: Path, *, quick: bool) -> list[str]:
     """Time `embed` over sealed sets; return the targets that are missed."""
     from PIL import Image
 
-    from stages.corrupt.testing import generated_image
+    from stages.corrupt.golden import generated_image
 
     weights = write_encoder(folder, small=quick)
     names = [f"bench-{n}" for n in range(DATASETS)]

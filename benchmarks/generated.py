@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from stages.corrupt.testing import generated_image
+from stages.corrupt.golden import generated_image
 
 MANIFEST = """
 schema = 1

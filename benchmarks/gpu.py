@@ -19,12 +19,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.naming import Backend
 from stages.corrupt.on_torch import BATCHED
 from stages.corrupt.rendering import render_rows, sample_stream, shipped_suite, shipped_suites
 from stages.corrupt.schema import SEVERITIES, CorruptionDeclaration, SuiteManifest
-from stages.corrupt.testing import generated_image
 
 SUITES = tuple(name for name in ("medimeta-c", "imagenet-c") if name in shipped_suites())
 CORES = os.cpu_count() or 1

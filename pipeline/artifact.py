@@ -12,12 +12,14 @@ from pipeline.digest import Json, digest_json
 from pipeline.documents import Document, read_document
 from pipeline.errors import StoreError, UsageError, VerificationError
 from pipeline.mixed import MixedArray, Shapes, shape_columns, shapes_of
+from pipeline.schemas import ARTIFACT, is_readable
 from pipeline.shards import ItemSpec, ShardedArray
+from pipeline.soundness import fault_of_manifest
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCHEMA = "medshards/artifact/1"
+SCHEMA = ARTIFACT
 MANIFEST = "manifest.json"
 ALIAS = "alias.json"
 RECORDS = "records"
@@ -33,20 +35,28 @@ class Manifest:
     document: Document
 
     @classmethod
-    def read(cls, folder: Path) -> Manifest:
-        """Return the manifest of the artifact in `folder`.
+    def read(cls, folder: Path, *, exact: bool = True) -> Manifest:
+        """Return the manifest of the artifact in `folder`; see `parse_document` for `exact`.
 
         Raises
         ------
         FileNotFoundError
             If the artifact is not sealed.
         VerificationError
-            If the file was changed.
+            If the file was changed, or says what cannot be.
         StoreError
             If a newer version of this program wrote it.
         """
-        document = read_document(folder / MANIFEST)
-        require_schema(document, SCHEMA, folder / MANIFEST)
+        path = folder / MANIFEST
+        return cls.checked(folder, read_document(path, exact=exact), path)
+
+    @classmethod
+    def checked(cls, folder: Path, document: Document, origin: Path | str) -> Manifest:
+        """Return the manifest that `document`, read from `origin`, is; raises as `read` does."""
+        require_schema(document, SCHEMA, origin)
+        if fault := fault_of_manifest(document):
+            message = f"{origin}: refused: {fault}"
+            raise VerificationError(message)
         return cls(folder, document)
 
     @property
@@ -202,8 +212,11 @@ class Artifact:
         last = max(first + 1, bisect.bisect_left(starts, stop))
         try:
             parts = [
-                read_table(folder / index_name(shard), columns) for shard in range(first, last)
+                read_table(folder / index_name(shard), columns, self.manifest.shard_rows[shard])
+                for shard in range(first, last)
             ]
+        except VerificationError:
+            raise
         except (OSError, ValueError, pa.ArrowException) as error:
             message = f"{folder}: the index cannot be read: run `pipeline verify`"
             raise VerificationError(message) from error
@@ -259,10 +272,10 @@ def mixed_of(document: Document) -> dict[str, str]:
     }
 
 
-def require_schema(document: Document, schema: str, path: Path) -> None:
+def require_schema(document: Document, schema: str, path: Path | str) -> None:
     """Refuse a document of another schema, saying whether the program or the file is too old."""
     found = str(document.get("schema"))
-    if found != schema:
+    if not is_readable(found, schema):
         message = (
             f"{path}: has schema {found!r}, this version of medshards reads {schema!r}: "
             "use the version that wrote this store, or a newer one"

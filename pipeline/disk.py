@@ -7,6 +7,7 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,11 +24,16 @@ BLOCK = 4096
 """Bytes; what the disk writes past the page cache starts and ends at multiples of this."""
 
 _DIRECT_BYTES = 1 << 20
+_GROUP_FOLDER = 0o2775
+_PUBLISHED = 0o444
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV}
 
 
 class Disk:
     """Writes that survive a power cut once the method has returned.
+
+    In a folder of a group (setgid, and writable by the group) folders are made for the group, and
+    what is published is for all to read and for nobody to write, whatever the umask.
 
     Tests replace single methods to record, reorder or interrupt what a store does.
     """
@@ -41,6 +47,8 @@ class Disk:
         for folder in reversed(missing):
             with reported(folder), contextlib.suppress(FileExistsError):
                 folder.mkdir()
+                if _is_of_group(folder.parent):
+                    folder.chmod(_GROUP_FOLDER)
             self.sync_folder(folder.parent)
 
     def write(self, path: Path, pieces: Iterable[Buffer]) -> tuple[int, str]:
@@ -63,6 +71,7 @@ class Disk:
             If `final` exists already.
         """
         with reported(final):
+            _for_all(staged, final.parent)
             try:
                 os.link(staged, final)
             except OSError as error:
@@ -76,6 +85,7 @@ class Disk:
         """Replace the content of a small mutable file atomically, by way of `staged`."""
         self.write(staged, [data])
         with reported(path):
+            _for_all(staged, path.parent)
             staged.replace(path)
         self.sync_folder(path.parent)
 
@@ -92,6 +102,18 @@ class Disk:
                 os.fsync(handle)
             finally:
                 os.close(handle)
+
+
+def _is_of_group(folder: Path) -> bool:
+    """Tell whether a folder is one that a group shares."""
+    shared = stat.S_ISGID | stat.S_IWGRP
+    return folder.stat().st_mode & shared == shared
+
+
+def _for_all(staged: Path, folder: Path) -> None:
+    """Let everybody read, and nobody write, what is about to be published in a group's folder."""
+    if _is_of_group(folder):
+        staged.chmod(_PUBLISHED)
 
 
 def _write_all(file: int, piece: memoryview) -> int:

@@ -18,27 +18,34 @@ def seal_document(document: Document) -> bytes:
     return (json.dumps(sealed, sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def read_document(path: Path) -> Document:
-    """Return the document in `path` without its checksum.
+def read_document(path: Path, *, exact: bool = True) -> Document:
+    """Return the document in `path` without its checksum; see `parse_document`."""
+    return parse_document(path.read_bytes(), path, exact=exact)
+
+
+def parse_document(data: bytes, origin: object, *, exact: bool = True) -> Document:
+    """Return the document that `data`, read from `origin`, is, without its checksum.
 
     Raises
     ------
     VerificationError
-        If any byte of the file differs from what was written.
+        If any byte differs from what was written; if not `exact`, which takes a tenth of the time,
+        if anything differs that it says: not how it is laid out, or a number spelt.
     """
-    data = path.read_bytes()
-    document = _parsed(data)
+    document = _parsed(data, exact=exact)
     if document is None:
-        message = f"{path}: its checksum does not match: the file was changed or cut short"
+        message = f"{origin}: its checksum does not match: the file was changed or cut short"
         raise VerificationError(message)
     return document
 
 
-def _parsed(data: bytes) -> Document | None:
-    """Return the document in `data`, or None unless `data` is exactly what would be written."""
+def _parsed(data: bytes, *, exact: bool) -> Document | None:
+    """Return the document in `data`, or None if it is not the one that was written."""
     try:
         document: Document = json.loads(data)
-        del document["checksum"]
-        return document if seal_document(document) == data else None
-    except (ValueError, KeyError, TypeError):
+        checksum = document.pop("checksum")
+        if exact:
+            return document if seal_document(document) == data else None
+        return document if digest_json(document) == checksum else None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

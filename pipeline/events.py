@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from pipeline.schemas import LOG
+
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
@@ -80,7 +82,8 @@ class EventLog:
 
     def __call__(self, event: Event) -> None:
         """Append `event` with its name and the seconds since the epoch."""
-        line = {"event": type(event).__name__, "time": round(time.time(), 3), **asdict(event)}
+        when = round(time.time(), 3)
+        line = {"schema": LOG, "event": type(event).__name__, "time": when, **asdict(event)}
         self._file.write(json.dumps(line) + "\n")
 
     def close(self) -> None:

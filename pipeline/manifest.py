@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
 import pydantic
 
 from pipeline.errors import ManifestError, UsageError
+
+_REFERENCE = re.compile(
+    r"\$\{\w+|\$\(|\{\{\s*\w|\{%|!!python|%[A-Z_]{2,}%|^`[^`]*`$|^~\w*(/|$)|^(env|exec):\w"
+)
+"""What shells, templates and other configuration languages look up or run."""
+
+_NO_REFERENCE = "a manifest uses neither the environment nor code: {!r} is refused"
 
 
 class Declared(pydantic.BaseModel):
@@ -40,12 +48,27 @@ def read_manifest(path: Path, schema: Schema[D]) -> D:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         message = f"{path}: cannot be read as TOML: {error}"
         raise ManifestError(message) from error
+    if found := list(_references(declared, ())):
+        lines = [f"{path}: {'.'.join(key)}: {_NO_REFERENCE.format(text)}" for key, text in found]
+        raise ManifestError("\n".join(lines))
     form: type[D] = schema if isinstance(schema, type) else schema(declared)
     try:
         # JSON mode lets TOML arrays become tuples while every other type stays strict.
         return form.model_validate_json(pydantic.TypeAdapter(dict).dump_json(declared))
     except pydantic.ValidationError as error:
         raise ManifestError("\n".join(_faults(path, form, error))) from error
+
+
+def _references(value: object, key: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the key of every text that looks like a reference to the environment or to code."""
+    if isinstance(value, Mapping):
+        for name, part in value.items():
+            yield from _references(part, (*key, str(name)))
+    elif isinstance(value, list):
+        for position, part in enumerate(value):
+            yield from _references(part, (*key, str(position)))
+    elif isinstance(value, str) and (match := _REFERENCE.search(value)):
+        yield key, match[0]
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:

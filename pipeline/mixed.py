@@ -54,6 +54,14 @@ def bounds(shapes: Shapes) -> NDArray[np.int64]:
     return np.concatenate([[0], np.cumsum(shapes.prod(axis=1))]).astype(np.int64)
 
 
+def fits(shapes: Shapes, elements: int) -> bool:
+    """Tell whether items of these shapes can lie in that many elements; nothing overflows."""
+    if (shapes < 0).any():
+        return False
+    # In floating point, as products of three large numbers leave the range of integers.
+    return float(shapes.astype(np.float64).prod(axis=1).sum()) <= elements
+
+
 def shard_folder(shard: int) -> str:
     """Return the name of a shard below the array's folder."""
     return f"{shard:05d}"
@@ -108,23 +116,7 @@ class MixedItems:
 
     def metadata(self) -> memoryview:
         """Return the ``zarr.json`` of the shard."""
-        length = self._size // self.dtype.itemsize
-        metadata = {
-            "zarr_format": 3,
-            "node_type": "array",
-            "shape": [length],
-            "data_type": self.dtype.name,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [max(1, length)]}},
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
-            "fill_value": 0,
-            "codecs": [
-                {"name": "bytes", "configuration": {"endian": "little"}},
-                {"name": "crc32c"},
-            ],
-            "dimension_names": ["element"],
-            "attributes": {},
-        }
-        return memoryview((json.dumps(metadata, indent=1) + "\n").encode())
+        return memoryview(shard_metadata(self.dtype, self._size // self.dtype.itemsize))
 
     def columns(self) -> list[tuple[pa.Field, pa.Array]]:
         """Return what the index says of the items: offset, shape and digest."""
@@ -149,6 +141,26 @@ class MixedItems:
             larger = _aligned(max(size, 2 * self._bytes.size))
             larger[: self._size] = self._bytes[: self._size]
             self._bytes = larger
+
+
+def shard_metadata(dtype: np.dtype[Any], length: int) -> bytes:
+    """Return the ``zarr.json`` of a shard of `length` elements."""
+    metadata = {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": [length],
+        "data_type": dtype.name,
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [max(1, length)]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
+        "fill_value": 0,
+        "codecs": [
+            {"name": "bytes", "configuration": {"endian": "little"}},
+            {"name": "crc32c"},
+        ],
+        "dimension_names": ["element"],
+        "attributes": {},
+    }
+    return (json.dumps(metadata, indent=1) + "\n").encode()
 
 
 def group_metadata() -> bytes:
@@ -236,6 +248,11 @@ class MixedArray:
     def _shard(self, shard: int) -> tuple[Shapes, NDArray[np.int64]]:
         if shard not in self._shards:
             shapes = self._read_shapes(shard)
+            path = self._folder / shard_folder(shard) / CHUNK
+            size = path.stat().st_size if path.is_file() else 0
+            if not fits(shapes, size // self.dtype.itemsize):
+                message = f"{path}: its {size} bytes cannot hold the items that the index describes"
+                raise VerificationError(f"{message}: run `pipeline verify`")
             self._shards[shard] = shapes, bounds(shapes)
         return self._shards[shard]
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pipeline.digest import digest_json
-from pipeline.errors import VerificationError
+from pipeline.errors import StoreError, VerificationError
+from pipeline.schemas import PINS, is_readable
 
 Pins: TypeAlias = dict[str, dict[str, str]]
 """Digests by table and name."""
@@ -22,23 +23,33 @@ def read_pins(path: Path) -> Pins:
     ------
     VerificationError
         If the file was changed by other means than this program.
+    StoreError
+        If a newer version of this program wrote it.
     """
     if not path.exists():
         return {}
     data = path.read_bytes()
     try:
         pins = tomllib.loads(data.decode())
+        schema = pins.pop("schema", None)
+        if schema is not None and not is_readable(schema, PINS):
+            message = f"{path}: has schema {schema!r}, this version of medshards reads {PINS!r}"
+            raise StoreError(message)
         del pins["checksum"]
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError):
-        pins = {}
-    if encode_pins(pins) != data:
+        pins, schema = {}, None
+    if encode_pins(pins, schema) != data:
         message = f"{path}: its checksum does not match: the file was changed or cut short"
         raise VerificationError(message)
     return pins
 
 
-def encode_pins(pins: Pins) -> bytes:
-    """Return the bytes of a file of pins, with a checksum of itself."""
+def encode_pins(pins: Pins, schema: str | None = PINS) -> bytes:
+    """Return the bytes of a file of pins, with a checksum of itself.
+
+    With no `schema`, those of the version before the first that states one.
+    """
     import tomli_w
 
-    return (_NOTE + tomli_w.dumps({"checksum": digest_json(pins), **pins})).encode()
+    stated = {} if schema is None else {"schema": schema}
+    return (_NOTE + tomli_w.dumps({**stated, "checksum": digest_json(pins), **pins})).encode()

@@ -25,6 +25,8 @@ class Step:
     @property
     def rows(self) -> int:
         """Rows to be made."""
+        if len(self.units) == self.node.shards:
+            return self.node.rows
         return sum(unit.stop - unit.start for unit in self.units)
 
     @property
@@ -117,9 +119,10 @@ def _unsealed(
     key = target.recipe.key
     if key in sealed or key in steps:
         return
-    manifest = store.sealed(target.recipe)
+    begun = store.is_begun(target.recipe)
+    manifest = store.sealed(target.recipe, keep=False) if begun else None
     if manifest is not None:
-        if manifest.identity in damaged:
+        if damaged and manifest.identity in damaged:
             store.require_undamaged(manifest)
         sealed.add(key)
         return
@@ -131,6 +134,8 @@ def _unsealed(
 
 
 def _step(store: Store, node: Node) -> Step:
+    if not store.has_name(node.recipe):
+        return Step(node, "never built", node.units)
     records = store.records(node.recipe)
     units = tuple(unit for unit in node.units if unit.shard not in records)
     if records:

@@ -1,12 +1,12 @@
-"""Runs the units of a plan in a pool of threads and seals what is complete."""
+"""Runs the units of a plan in a pool and seals what is complete."""
 
 from __future__ import annotations
 
 import time
 import traceback
 from collections import deque
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
 from pipeline.errors import HeldError, PipelineError, StoreError, UnitsFailedError
@@ -21,11 +21,12 @@ from pipeline.events import (
     UnitHeld,
 )
 from pipeline.plan import Plan, Step
-from pipeline.seal import seal
+from pipeline.pool import Pool, Threads
 from pipeline.store import Store
-from pipeline.unit import Node, Unit, UnitWriter
+from pipeline.unit import Node, Unit
 
-_POLL_SECONDS = 0.2
+_POLL_SECONDS = (0.2, 3.0)
+"""Shortest and longest time between two looks at units that others hold."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def run(
     workers: int,
     listeners: Sequence[Listener] = (),
     wait_for_others: bool = True,
+    pool: Callable[[Store], Pool] | None = None,
 ) -> Outcome:
-    """Build what a plan lists.
+    """Build what a plan lists, in `pool` or else in as many threads as there are `workers`.
 
     A unit that fails leaves the others running; what needs it is not begun. Units that another
     process holds are left for the end and waited for.
@@ -101,23 +103,30 @@ def run(
         store.sweep()
         return Outcome()
     with store.writing():
-        return _Run(store, plan, workers, listeners, wait_for_others=wait_for_others).execute()
+        made = Threads(store, workers) if pool is None else pool(store)
+        try:
+            return _Run(
+                store, plan, made, workers, listeners, wait_for_others=wait_for_others
+            ).execute()
+        finally:
+            made.close()
 
 
 class _Run:
-    """The state of one run; everything but `_build` happens in the calling thread."""
+    """The state of one run; all happens in the calling thread but the building of units."""
 
     def __init__(
         self,
         store: Store,
         plan: Plan,
+        pool: Pool,
         workers: int,
         listeners: Sequence[Listener],
         *,
         wait_for_others: bool,
     ) -> None:
         self._store = store
-        self._workers = workers
+        self._pool = pool
         self._listeners = listeners
         self._wait_for_others = wait_for_others
         self._steps = {step.node.recipe.key: step for step in plan.steps}
@@ -132,19 +141,15 @@ class _Run:
         self._held: list[Unit] = []
         self._running: dict[Future[float], Unit] = {}
         self._outcome = Outcome()
+        self._pause = _POLL_SECONDS[0]
         self._started = time.perf_counter()
         self._tell(RunStarted(plan.units, plan.nbytes, workers))
 
     def execute(self) -> Outcome:
         self._begin()
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="unit") as pool:
-            try:
-                while self._queue or self._running or self._held:
-                    self._submit(pool)
-                    self._collect()
-            except BaseException:
-                pool.shutdown(wait=True, cancel_futures=True)
-                raise
+        while self._queue or self._running or self._held:
+            self._submit()
+            self._collect()
         self._outcome.blocked = [self._steps[key] for key in self._missing]
         seconds = round(time.perf_counter() - self._started, 3)
         self._tell(RunFinished(self._outcome.done, len(self._outcome.failures), seconds))
@@ -169,16 +174,17 @@ class _Run:
         for missing in self._missing.values():
             missing.discard(key)
 
-    def _submit(self, pool: ThreadPoolExecutor) -> None:
+    def _submit(self) -> None:
         """Keep the pool busy; units of stages that are not parallel run one or a few at a time."""
         limits = [limit for unit in self._running.values() if (limit := _limit(unit)) is not None]
         waiting = []
-        while self._queue and len(self._running) < self._workers:
+        capacity = self._pool.capacity
+        while self._queue and len(self._running) < capacity:
             unit = self._queue.popleft()
-            limit = _limit(unit)
+            limit = None if self._pool.keeps_limits else _limit(unit)
             if limit is None or len(limits) < min([limit, *limits]):
                 limits += [] if limit is None else [limit]
-                self._running[pool.submit(self._build, unit)] = unit
+                self._running[self._pool.submit(unit)] = unit
             else:
                 waiting.append(unit)
         self._queue.extendleft(reversed(waiting))
@@ -198,7 +204,8 @@ class _Run:
             message = f"{len(self._held)} units are being built by another process ({label}, …)"
             raise HeldError(message)
         if self._held:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(self._pause)
+            self._pause = min(1.5 * self._pause, _POLL_SECONDS[1])
             self._queue.extend(self._held)
             self._held.clear()
 
@@ -217,6 +224,7 @@ class _Run:
             if isinstance(error, StoreError):
                 self._queue.clear()  # the store will refuse the others just the same
             return
+        self._pause = _POLL_SECONDS[0]
         self._outcome.done += 1
         self._outcome.built.add(unit.recipe.key)
         rows = unit.stop - unit.start
@@ -225,20 +233,6 @@ class _Run:
         if not self._remaining[unit.recipe.key] and self._store.sealed(unit.recipe) is not None:
             self._sealed(node)
             self._begin()
-
-    def _build(self, unit: Unit) -> float:
-        """Make, publish and perhaps seal one unit; runs in a thread of the pool."""
-        started = time.perf_counter()
-        store, recipe = self._store, unit.recipe
-        with store.lease(recipe, unit.shard):
-            if unit.shard not in store.records(recipe):
-                inputs = {role: store.artifact(source) for role, source in recipe.inputs.items()}
-                with store.staging() as staging:
-                    writer = UnitWriter(store, unit, staging)
-                    unit.node.stage.run(unit, inputs, writer)
-                    writer.commit()
-        seal(store, unit.node)
-        return time.perf_counter() - started
 
     def _tell(self, event: Event) -> None:
         for listener in self._listeners:

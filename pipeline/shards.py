@@ -108,6 +108,11 @@ def shard_name(spec: ItemSpec, shard: int) -> str:
     return ".".join(["c", str(shard), *["0"] * len(spec.shape)])
 
 
+def shard_bytes(spec: ItemSpec, rows: int, slots: int) -> int:
+    """Return the size of the file of a shard with `rows` items in `slots` places."""
+    return rows * spec.slot + slots * SLOT_BYTES + CRC_BYTES
+
+
 def array_metadata(spec: ItemSpec, rows: int, slots: int) -> bytes:
     """Return the ``zarr.json`` of an array of `rows` items in shards of `slots`."""
     inner: list[dict[str, Json]] = [
@@ -188,6 +193,7 @@ class ShardedArray:
         if isinstance(key, slice):
             start, stop, step = key.indices(len(self))
             if step == 1:
+                self._require_files(start, stop)
                 items = np.empty((max(0, stop - start), *self._spec.shape), self.dtype)
                 self.read_into(start, items)
                 return items
@@ -204,10 +210,19 @@ class ShardedArray:
         return self._gather(np.arange(start, stop))
 
     def _gather(self, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        if len(rows) and rows.min() >= 0 and rows.max() < len(self):
+            self._require_files(int(rows.min()), int(rows.max()) + 1)
         items = np.empty((len(rows), *self._spec.shape), self.dtype)
         for position, row in enumerate(rows):
             items[position] = self[int(row)]
         return items
+
+    def _require_files(self, start: int, stop: int) -> None:
+        """See that the files of these rows have their sizes before memory is taken for the rows."""
+        if start < stop:
+            for shard in range(self._locate(start)[0], self._locate(stop - 1)[0] + 1):
+                if shard not in self._shards:
+                    self._checked(shard)
 
     def _locate(self, row: int) -> tuple[int, int]:
         shard = bisect.bisect_right(self._starts, row) - 1
@@ -257,7 +272,7 @@ class ShardedArray:
         """
         path = self._folder / shard_name(self._spec, shard)
         rows, slots = self._starts[shard + 1] - self._starts[shard], self._starts[1]
-        expected = rows * self._spec.slot + slots * SLOT_BYTES + CRC_BYTES
+        expected = shard_bytes(self._spec, rows, slots)
         size = path.stat().st_size if path.exists() else 0
         if size != expected:
             message = f"{path}: {size} bytes instead of {expected}: run `pipeline verify`"

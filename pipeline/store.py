@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from pipeline.artifact import ALIAS, MANIFEST, RECORDS, Artifact, Manifest, require_schema
 from pipeline.disk import Disk, remove_tree, reported
 from pipeline.documents import Document, read_document, seal_document
 from pipeline.errors import HeldError, MissingInputError, StoreError, UsageError, VerificationError
-from pipeline.locks import is_held
+from pipeline.locks import Leases
 from pipeline.pins import encode_pins, read_pins
 from pipeline.recipe import Recipe
 
@@ -28,6 +27,10 @@ STAGING = "staging"
 LEASES = "leases"
 DOWNLOADS = "downloads"
 OWNER = ".owner"
+"""Ending of the lease of a writer's staging folder; a unit's ends with ".lock"."""
+
+_PAUSES = (0.002, 0.1)
+"""Shortest and longest time, in seconds, between two looks at a lease that is waited for."""
 
 
 class Store:
@@ -41,6 +44,8 @@ class Store:
         self.disk = disk or Disk()
         self._sealed: dict[str, Manifest] = {}
         self._session: Path | None = None
+        self._path = os.fspath(root)
+        self._leases = Leases()
         self._damaged: dict[str, list[str]] | None = None
 
     @classmethod
@@ -78,13 +83,14 @@ class Store:
         self.disk.make_folder(self.root / STAGING)
         self.disk.make_folder(self.root / LEASES)
         session = self.root / STAGING / f"{os.getpid()}-{os.urandom(6).hex()}"
-        owner = FileLock(session.with_suffix(OWNER), thread_local=False)
-        try:  # from the first lock on: an interruption may come at any moment
+        owner = None
+        began = time.monotonic()
+        try:  # from the first lease on: an interruption may come at any moment
             with reported(self.root):
-                with FileLock(self.root / LEASES / "prepare.lock", thread_local=False):
-                    for orphan in self.orphans() if sweep else ():
-                        remove_tree(orphan)
-                    owner.acquire()
+                with self._exclusively("prepare"):
+                    if sweep:
+                        self._sweep()
+                    owner = self._leases.take(self._owner(session))
                 self.disk.make_folder(session)
             self._session = session
             if not (self.root / STORE_FILE).exists():
@@ -92,23 +98,61 @@ class Store:
             yield
         finally:
             self._session = None
-            if owner.is_locked:
+            if sweep and time.monotonic() - began > self._leases.silence:
+                self._sweep()  # by now it is known which writers elsewhere are silent
+            if owner is not None:
                 remove_tree(session)
-                remove_tree(Path(owner.lock_file))
                 owner.release()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[Path]:
+        """Write as the only one, yielding a folder in staging; nobody can begin meanwhile.
+
+        Raises
+        ------
+        HeldError
+            If another process writes to the store.
+        """
+        with self.writing():
+            session = self._session
+            with self._exclusively("prepare"):
+                owners = set((self.root / LEASES).glob(f"*{OWNER}"))
+                if session is None or self._leases.settled(owners - {self._owner(session)}):
+                    message = f"{self.root} is being written by another process: wait for its end"
+                    raise HeldError(message)
+                yield session
+
+    @property
+    def witness(self) -> Path:
+        """A file of the store that is there for as long as this process writes."""
+        if self._session is None:
+            message = "a store is written inside `with store.writing()`"
+            raise RuntimeError(message)
+        return self._owner(self._session)
 
     def folder(self, recipe: Recipe) -> Path:
         """Return where the artifact of a recipe lies: ``<stage>/<name>/<recipe key>``."""
-        return self.root / recipe.stage / recipe.name / recipe.key
+        return self.root / f"{recipe.label}/{recipe.key}"
 
-    def sealed(self, recipe: Recipe) -> Manifest | None:
-        """Return the manifest of a recipe's artifact, or None where it is not sealed."""
-        if recipe.key not in self._sealed:
-            manifest = _manifest_of(self.folder(recipe))
-            if manifest is None:
-                return None
+    def is_begun(self, recipe: Recipe) -> bool:
+        """Tell whether there is anything of a recipe's artifact; made to be asked often."""
+        return os.path.isdir(f"{self._path}/{recipe.label}/{recipe.key}")  # noqa: PTH112
+
+    def has_name(self, recipe: Recipe) -> bool:
+        """Tell whether any artifact of a recipe's name was ever begun."""
+        return os.path.isdir(f"{self._path}/{recipe.label}")  # noqa: PTH112
+
+    def sealed(self, recipe: Recipe, *, keep: bool = True) -> Manifest | None:
+        """Return the manifest of a recipe's artifact, or None where it is not sealed.
+
+        It is read once, unless it is not to be kept: of many they take much memory.
+        """
+        if recipe.key in self._sealed:
+            return self._sealed[recipe.key]
+        manifest = _manifest_of(self.folder(recipe))
+        if manifest is not None and keep:
             self._sealed[recipe.key] = manifest
-        return self._sealed[recipe.key]
+        return manifest
 
     def artifact(self, recipe: Recipe) -> Artifact:
         """Return the reader of a recipe's artifact.
@@ -197,18 +241,33 @@ class Store:
             If another process holds the unit.
         """
         path = self.root / LEASES / f"{recipe.key}-{shard}.lock"
-        lock = FileLock(path, thread_local=False)
         with reported(path):
-            try:
-                lock.acquire(blocking=False)
-            except Timeout:  # an OSError, too
-                message = f"{recipe.label} shard {shard} is being built by another process"
-                raise HeldError(message) from None
+            lease = self._leases.take(path)
+        if lease is None:
+            message = f"{recipe.label} shard {shard} is being built by another process"
+            raise HeldError(message)
         try:
             yield
         finally:
-            path.unlink(missing_ok=True)
-            lock.release()
+            lease.release()
+
+    @contextlib.contextmanager
+    def _exclusively(self, name: str) -> Iterator[None]:
+        """Hold a lease of a name in this store, waiting for it."""
+        path = self.root / LEASES / f"{name}.lock"
+        pause, longest = _PAUSES
+        with reported(path):
+            while (lease := self._leases.take(path)) is None:
+                time.sleep(pause)
+                pause = min(2 * pause, longest)
+        try:
+            yield
+        finally:
+            lease.release()
+
+    def _owner(self, session: Path) -> Path:
+        """Return the lease of a writer's staging folder."""
+        return self.root / LEASES / f"{session.name}{OWNER}"
 
     @contextlib.contextmanager
     def staging(self) -> Iterator[Path]:
@@ -229,18 +288,26 @@ class Store:
             with contextlib.suppress(StoreError), self.writing():
                 pass
 
+    def _sweep(self) -> None:
+        """Remove what killed writers left; what belongs to others and cannot be stays."""
+        for path in self.orphans():
+            with contextlib.suppress(OSError):
+                remove_tree(path)
+        for path in (self.root / LEASES).iterdir():
+            with contextlib.suppress(OSError):
+                self._leases.clear(path)
+
     def is_being_written(self) -> bool:
         """Tell whether any process keeps a staging folder here now."""
-        folder = self.root / STAGING
-        found = folder.glob(f"*{OWNER}") if folder.is_dir() else ()
-        return any(is_held(path) for path in found)
+        found = (self.root / LEASES).glob(f"*{OWNER}")
+        return any(self._leases.is_live(path) for path in found)
 
     def orphans(self) -> list[Path]:
         """Return what lies in staging and has no living owner."""
         folder = self.root / STAGING
         found = sorted(folder.iterdir()) if folder.is_dir() else []
-        # A writer that ends meanwhile takes its folder away before it gives up its lock.
-        return [p for p in found if not is_held(p.with_suffix(OWNER)) and p.exists()]
+        # A writer that ends meanwhile takes its folder away before it gives up its lease.
+        return [p for p in found if not self._leases.is_live(self._owner(p)) and p.exists()]
 
     def pins(self) -> dict[str, dict[str, str]]:
         """Return the digests pinned at a first use: ``{table: {name: digest}}``.
@@ -255,7 +322,7 @@ class Store:
     def pin(self, table: str, name: str, digest: str) -> None:
         """Remember a digest that nobody publishes, from its first use on."""
         self.disk.make_folder(self.root / LEASES)
-        with reported(self.root), FileLock(self.root / LEASES / "sources.lock"):
+        with self._exclusively("sources"):
             pins = self.pins()
             if pins.get(table, {}).get(name) != digest:
                 pins.setdefault(table, {})[name] = digest
@@ -305,7 +372,7 @@ class Store:
         """
         for artifact in self.artifact_folders(folder):
             with contextlib.suppress(FileNotFoundError, VerificationError):
-                yield Manifest.read(artifact)
+                yield Manifest.read(artifact, exact=False)
 
     def artifact_folders(self, below: Path | None = None) -> Iterator[Path]:
         """Yield the folder of every artifact, sealed or begun, ordered by stage and name."""
@@ -327,7 +394,7 @@ def is_recipe_key(name: str) -> bool:
 def _manifest_of(folder: Path) -> Manifest | None:
     """Return the manifest in a folder, or the one that an alias there leads to."""
     try:
-        return Manifest.read(folder)
+        return Manifest.read(folder, exact=False)
     except FileNotFoundError:
         pass
     except VerificationError as error:
@@ -337,7 +404,7 @@ def _manifest_of(folder: Path) -> Manifest | None:
     with contextlib.suppress(FileNotFoundError):
         alias = read_document(folder / ALIAS)
         require_schema(alias, ALIAS_SCHEMA, folder / ALIAS)
-        return Manifest.read(folder.with_name(alias["recipe_key"]))
+        return Manifest.read(folder.with_name(alias["recipe_key"]), exact=False)
     return None
 
 

@@ -21,13 +21,14 @@ from pipeline.documents import Document, seal_document
 from pipeline.errors import DataError, NonDeterminismError
 from pipeline.mixed import CHUNK, METADATA, MixedItems, shard_folder
 from pipeline.recipe import Recipe
+from pipeline.schemas import RECORD
 from pipeline.shards import ItemSpec, ShardBuffer, shard_name
 from pipeline.store import Store
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORD_SCHEMA = "medshards/shard/1"
+RECORD_SCHEMA = RECORD
 
 
 class Stage(Protocol):
@@ -72,7 +73,7 @@ class Node:
         return tuple(Unit(self, shard) for shard in range(self.shards))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Unit:
     """Shard number `shard` of an artifact: rows `start` to `stop`."""
 

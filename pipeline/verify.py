@@ -7,17 +7,21 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
 
 from pipeline.artifact import ALIAS, INDEX, MANIFEST, RECORDS, Artifact, Manifest
-from pipeline.contents import item_faults, mixed_damage
+from pipeline.contents import items_of, metadata_faults, misplaced_items, mixed_damage
+from pipeline.damage import damage_of, diagnosis
 from pipeline.digest import digest_file
 from pipeline.documents import read_document
 from pipeline.errors import PipelineError, StoreError, VerificationError
-from pipeline.shards import missing_items
+from pipeline.passes import Items, Passes
+from pipeline.published import CATALOGUE, PUBLISHED, Published
 from pipeline.store import (
     DOWNLOADS,
     LEASES,
@@ -50,37 +54,78 @@ def verify(
     selected: Callable[[str], bool] = lambda _: True,
     *,
     workers: int = 1,
+    processes: bool = False,
     progress: Callable[[str, int], None] = lambda _label, _bytes: None,
 ) -> list[Problem]:
     """Return every problem of the artifacts whose label is selected, and of the store's own files.
 
-    Every file is read in full and never mapped. The artifacts found damaged are remembered in
-    the store, where it can be written, for `status` and for all who read them.
+    Every file is read in full, once, and never mapped. The artifacts found damaged are remembered
+    in the store, where it can be written, for `status` and for all who read them.
+
+    Parameters
+    ----------
+    workers
+        Files that are read at the same time.
+    processes
+        Digest small items in as many processes where that pays; the program that calls this must
+        bear to be imported by them (`if __name__ == "__main__"`).
     """
     everything = list(store.artifact_folders())
     folders = [path for path in everything if selected(_label(store, path))]
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        found = list(pool.map(lambda folder: _artifact(store, folder, progress), folders))
+    with (
+        Passes(workers if processes else 0) as passes,
+        ThreadPoolExecutor(max(1, workers)) as files,
+        ThreadPoolExecutor(max(1, workers)) as pool,
+    ):
+        check = partial(_artifact, store, files, passes, progress)
+        found = list(pool.map(check, folders))
     problems = [*itertools.chain(*found), *_own_files(store), *_leftovers(store)]
     _remember(store, dict(zip(folders, found, strict=True)), whole=folders == everything)
     return problems
 
 
-def _artifact(store: Store, folder: Path, progress: Callable[[str, int], None]) -> list[Problem]:
+def _artifact(
+    store: Store,
+    files: ThreadPoolExecutor,
+    passes: Passes,
+    progress: Callable[[str, int], None],
+    folder: Path,
+) -> list[Problem]:
     label = _label(store, folder)
     if not (folder / MANIFEST).exists():
         return list(_unsealed(store, label, folder))
-    problems = list(_document(store, label, folder / MANIFEST))
-    if problems:
-        return problems
-    manifest = Manifest.read(folder)
+    try:
+        manifest = Manifest.read(folder)
+    except (VerificationError, OSError) as error:
+        return [Problem(label, _below(store, folder / MANIFEST), "manifest", str(error))]
+    problems = list(_place(store, label, manifest))
     problems.extend(_records(store, manifest))
-    problems.extend(_files(store, manifest))
+    tables = {name: p for name, p in manifest.files.items() if name.startswith(f"{INDEX}/")}
+    problems.extend(_files(store, manifest, tables))
+    content = None if problems else _Content.of(store, manifest)
+    others = {name: p for name, p in manifest.files.items() if name not in tables}
+    items = content.items if content else {}
+
+    def passed(name: str) -> list[Problem]:
+        return list(_files(store, manifest, {name: others[name]}, items, passes))
+
+    problems.extend(itertools.chain(*files.map(passed, sorted(others))))
+    problems.extend(_beside(store, manifest))
     problems.extend(_unexpected(store, manifest))
-    if not problems:
-        problems.extend(_content(store, manifest))
+    damaged = any(problem.kind != "content" for problem in problems)
+    if damaged:  # items that do not match are no news of a file that does not either
+        problems = [problem for problem in problems if problem.kind != "content"]
+    elif content:
+        problems = [*content.problems, *problems, *content.misplaced()]
     progress(label, manifest.nbytes)
     return problems
+
+
+def _place(store: Store, label: str, manifest: Manifest) -> Iterator[Problem]:
+    """Compare where an artifact lies with what it says it is."""
+    if (manifest.label, manifest.recipe_key) != (label, manifest.folder.name):
+        detail = f"it is {manifest.label} {manifest.recipe_key}, which belongs elsewhere"
+        yield Problem(label, _below(store, manifest.folder / MANIFEST), "manifest", detail)
 
 
 def _unsealed(store: Store, label: str, folder: Path) -> Iterator[Problem]:
@@ -104,20 +149,9 @@ def _published(store: Store, label: str, folder: Path) -> Iterator[Problem]:
         yield from problems
         files = {} if problems else read_document(path)["files"]
         for name, promised in sorted(files.items()):
-            if damage := _damage(folder / name, promised):
+            damage, _ = damage_of(folder / name, promised)
+            if damage is not None:
                 yield Problem(label, _below(store, folder / name), *damage)
-
-
-def _damage(path: Path, promised: Mapping[str, Any]) -> tuple[str, str] | None:
-    """Return the kind and detail of what is wrong with a file, or None."""
-    if not path.is_file():
-        return "missing", "the file is gone"
-    size = path.stat().st_size
-    if size == promised["bytes"] and digest_file(path) == promised["blake3"]:
-        return None
-    if size < promised["bytes"]:
-        return "truncated", f"{size} bytes instead of {promised['bytes']}"
-    return "changed", f"its {size} bytes do not match the digest that was recorded"
 
 
 def _document(store: Store, label: str, path: Path) -> Iterator[Problem]:
@@ -133,45 +167,50 @@ def _records(store: Store, manifest: Manifest) -> Iterator[Problem]:
         yield from _document(store, manifest.label, path)
 
 
-def _files(store: Store, manifest: Manifest) -> Iterator[Problem]:
-    for name, promised in sorted(manifest.files.items()):
+def _files(
+    store: Store,
+    manifest: Manifest,
+    promised: Mapping[str, Mapping[str, Any]],
+    items: Mapping[str, tuple[int, Items]] = MappingProxyType({}),
+    passes: Passes | None = None,
+) -> Iterator[Problem]:
+    """Compare files with what was promised of them and, of items, what the index says."""
+    for name, entry in sorted(promised.items()):
         path = manifest.folder / name
-        damage = _damage(path, promised)
+        start, within = items.get(name, (0, None))
+        damage, differing = damage_of(path, entry, within, passes)
         if damage is not None:
-            kind, detail = _diagnosis(manifest, path) or damage
+            kind, detail = diagnosis(manifest, path) or damage
             detail += mixed_damage(manifest, path)
             yield Problem(manifest.label, _below(store, path), kind, detail)
+        for row in differing if damage is None else ():
+            detail = f"item {start + row} does not match its digest in the index"
+            yield Problem(manifest.label, _below(store, path), "content", detail)
 
 
-def _diagnosis(manifest: Manifest, path: Path) -> tuple[str, str] | None:
-    """Return a damage more exactly than by size and digest, where the file still allows it."""
-    rows = manifest.shard_rows
-    parent = path.parent.relative_to(manifest.folder).as_posix()
-    if parent == INDEX and path.is_file():
-        expected = rows[int(path.stem)]
-        found = _rows_of(path)
-        if found is not None and found != expected:
-            return "missing_row", f"{found} rows instead of {expected}"
-    elif parent in manifest.arrays and path.name.startswith("c.") and path.is_file():
-        gone = missing_items(path, rows[0], rows[int(path.name.split(".")[1])])
-        if gone:
-            return "missing_chunk", f"items {gone[:10]} are absent from the shard's index"
-    return None
-
-
-def _rows_of(path: Path) -> int | None:
-    """Return the rows that a Parquet file says it has, or None if it cannot be read."""
-    from pyarrow import parquet
-
+def _beside(store: Store, manifest: Manifest) -> Iterator[Problem]:
+    """Check what lies beside the manifest of an artifact that was pushed."""
     try:
-        with path.open("rb") as file:
-            return int(parquet.ParquetFile(file).metadata.num_rows)
-    except (pa.ArrowException, OSError, ValueError):  # names that are no text, among others
-        return None
+        published = Published.read(manifest)
+    except PipelineError as error:
+        yield Problem(
+            manifest.label, _below(store, manifest.folder / PUBLISHED), "manifest", str(error)
+        )
+        return
+    for name, promised in sorted(published.files.items()) if published else ():
+        path = manifest.folder / name
+        if not path.is_file():
+            yield Problem(manifest.label, _below(store, path), "missing", "the file is gone")
+        elif "/" not in name and digest_file(path) != promised["blake3"]:  # records tell themselves
+            detail = "it does not match the digest that was recorded when it was pushed"
+            yield Problem(manifest.label, _below(store, path), "changed", detail)
 
 
 def _unexpected(store: Store, manifest: Manifest) -> Iterator[Problem]:
-    known = set(manifest.files) | {MANIFEST, ALIAS}
+    known = set(manifest.files) | {MANIFEST, ALIAS, PUBLISHED}
+    with contextlib.suppress(PipelineError):  # told of already
+        published = Published.read(manifest)
+        known |= set(published.files) if published else set()
     known |= {f"{RECORDS}/{shard:05d}.json" for shard in range(len(manifest.shard_rows))}
     for path in sorted(manifest.folder.rglob("*")):
         if path.is_file() and path.relative_to(manifest.folder).as_posix() not in known:
@@ -179,23 +218,47 @@ def _unexpected(store: Store, manifest: Manifest) -> Iterator[Problem]:
             yield Problem(manifest.label, _below(store, path), "unexpected", detail)
 
 
-def _content(store: Store, manifest: Manifest) -> Iterator[Problem]:
-    """Check what equal file digests cannot: that index and items belong together."""
-    artifact = Artifact(manifest)
-    index = artifact.index()
-    below = _below(store, manifest.folder)
-    if index.num_rows != manifest.rows:
-        detail = f"{index.num_rows} rows instead of {manifest.rows}"
-        yield Problem(manifest.label, below, "missing_row", detail)
-    elif content_digest(index, manifest.arrays, manifest.mixed) != manifest.content_digest:
-        detail = "the index does not match the content digest"
-        yield Problem(manifest.label, below, "content", detail)
-    for path, detail in item_faults(manifest, index):
-        yield Problem(manifest.label, _below(store, path), "content", detail)
+@dataclass(frozen=True)
+class _Content:
+    """What equal file digests cannot tell: whether index and items belong together."""
+
+    store: Store
+    manifest: Manifest
+    index: pa.Table | None
+    items: dict[str, tuple[int, Items]]
+    problems: list[Problem]
+
+    @classmethod
+    def of(cls, store: Store, manifest: Manifest) -> _Content:
+        """Read the index, whose files are as promised, and compare it with the manifest."""
+        below = _below(store, manifest.folder)
+        index: pa.Table | None = None
+        items: dict[str, tuple[int, Items]] = {}
+        problems = []
+        try:
+            index = Artifact(manifest).index()
+            if index.num_rows != manifest.rows:
+                detail = f"{index.num_rows} rows instead of {manifest.rows}"
+                problems.append(Problem(manifest.label, below, "missing_row", detail))
+                index = None
+            elif content_digest(index, manifest.arrays, manifest.mixed) != manifest.content_digest:
+                detail = "the index does not match the content digest"
+                problems.append(Problem(manifest.label, below, "content", detail))
+            items = items_of(manifest, index) if index is not None else {}
+        except (PipelineError, KeyError, TypeError, ValueError, pa.ArrowException) as error:
+            problems.append(Problem(manifest.label, below, "content", str(error)))
+            index = None
+        return cls(store, manifest, index, items, problems)
+
+    def misplaced(self) -> Iterator[Problem]:
+        """Yield what the index, and what other programs read, says of items' places."""
+        faults = [] if self.index is None else list(misplaced_items(self.manifest, self.index))
+        for path, detail in [*faults, *metadata_faults(self.manifest)]:
+            yield Problem(self.manifest.label, _below(self.store, path), "content", detail)
 
 
 def _own_files(store: Store) -> Iterator[Problem]:
-    for name in (STORE_FILE, VERIFICATION_FILE):
+    for name in (STORE_FILE, VERIFICATION_FILE, CATALOGUE):
         if (store.root / name).exists():
             yield from _document(store, "", store.root / name)
     try:
@@ -208,7 +271,7 @@ def _leftovers(store: Store) -> Iterator[Problem]:
     for path in store.orphans():
         detail = "left by a writer that is gone: the next build sweeps it"
         yield Problem("", _below(store, path), "leftover_staging", detail)
-    known = {STORE_FILE, VERIFICATION_FILE, SOURCES_FILE, ".gitkeep"}
+    known = {STORE_FILE, VERIFICATION_FILE, SOURCES_FILE, CATALOGUE, ".gitkeep"}
     for path in sorted(store.root.rglob("*")) if store.root.is_dir() else []:
         parts = path.relative_to(store.root).parts
         inside = parts[0] in {STAGING, LEASES, DOWNLOADS} or any(

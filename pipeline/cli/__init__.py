@@ -12,6 +12,7 @@ from pipeline.cli import (
     analyse,
     audit,
     build,
+    collecting,
     compare,
     demo,
     doctor,
@@ -20,6 +21,9 @@ from pipeline.cli import (
     export,
     importing,
     inspect,
+    publishing,
+    pull,
+    push,
     report,
     retrieval,
     verify,
@@ -50,7 +54,11 @@ importing.register(app)
 audit.register(app)
 inspect.register(app)
 verify.register(app)
+push.register(app)
+pull.register(app)
 doctor.register(app)
+collecting.register(app)
+publishing.register(app)
 demo.register(app)
 
 

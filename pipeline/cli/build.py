@@ -86,6 +86,7 @@ def _of(target: str) -> Callable[..., None]:
 
 def build(
     target: str,
+    context: typer.Context,
     store: options.Store = options.DEFAULT_STORE,
     manifests: options.Manifests = None,
     run: options.Run = None,
@@ -102,12 +103,14 @@ def build(
     out: Out = None,
     workers: options.Workers = options.DEFAULT_WORKERS,
     no_wait: options.NoWait = False,
+    parts: options.Parts = None,
+    scheduler: options.Scheduler = None,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
     log: options.Log = None,
 ) -> None:
     """Build datasets, corruptions, or all that a run needs: see `_HELP`."""
-    from pipeline.cli.execution import Resources
+    from pipeline.cli.execution import Resources, part_of, runner_on
     from pipeline.cli.execution import build as execute
     from pipeline.cli.study import Study
     from pipeline.store import Store
@@ -119,7 +122,8 @@ def build(
         study, target, run, listed(datasets), suite, listed(splits), listed(only), backend
     )
     _require_device(device, chosen)
-    resources = Resources(workers, wait=not no_wait, log=log)
+    runner = runner_on(scheduler, context, manifests)
+    resources = Resources(workers, not no_wait, log, runner, part_of(parts))
     if preview:
         from pipeline.cli.preview import preview as draw
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
@@ -18,9 +19,12 @@ from pipeline.store import Store
 
 if TYPE_CHECKING:
     from pipeline.runner import Outcome
+    from pipeline.unit import Unit
 
-_OWN: Final = frozenset({"as_json", "device", "download", "dry_run", "log", "share"})
-"""Parameters of `pipeline embed` that its processes do not share."""
+_OWN: Final = frozenset(
+    {"as_json", "device", "download", "dry_run", "log", "parts", "scheduler", "share"}
+)
+"""Parameters of a command that the processes which it starts do not share."""
 
 
 def device_names(values: Sequence[str]) -> tuple[str, ...]:
@@ -37,6 +41,19 @@ def device_names(values: Sequence[str]) -> tuple[str, ...]:
             message = f"--device {name}: of several devices each is cpu or cuda:<number>"
             raise UsageError(message)
     return names
+
+
+def require_one(names: Sequence[str]) -> None:
+    """Refuse several devices where each worker has its own."""
+    if len(names) > 1:
+        message = "with --scheduler name one device: start a worker for each, that sees it alone"
+        raise UsageError(message)
+
+
+def gpu_needed(unit: Unit) -> Mapping[str, float]:
+    """Return what a worker needs to embed: where any worker says that it has GPUs, one of them."""
+    del unit
+    return {"GPU": 1}
 
 
 @dataclass(frozen=True)
@@ -96,13 +113,19 @@ class OnDevices:
 
 def repeated(context: typer.Context) -> list[str]:
     """Return the arguments that give a command again what it was given, but for its own output."""
-    words = [str(context.info_name)]
+    words: list[str] = []
+    above: Any = context
+    while above.parent is not None:
+        words.insert(0, str(above.info_name))
+        above = above.parent
     for parameter in context.command.params:
         value = context.params.get(str(parameter.name))
         if parameter.name in _OWN or value is None or value is False:
             continue
         option = parameter.opts[0]
         values = value if isinstance(value, (list, tuple)) else [value]
+        # Not every process that is given them runs in the folder of this one.
+        values = [one.absolute() if isinstance(one, Path) else one for one in values]
         words += [option] if value is True else [f"{option}={one}" for one in values]
     return words
 

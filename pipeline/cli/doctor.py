@@ -9,9 +9,12 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.options import listed
-from pipeline.cli.output import print_json, print_table, show, size
+from pipeline.cli.output import print_json, show, size
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pipeline.cli.study import Study
     from stages.embed.presence import Presence
 
 Model = Annotated[
@@ -33,24 +36,29 @@ def register(app: typer.Typer) -> None:
 
 def doctor(
     model: Model = None,
+    store: options.Store = options.DEFAULT_STORE,
     manifests: options.Manifests = None,
     weights: options.Weights = None,
     device: Device = None,
     as_json: options.AsJson = False,
 ) -> None:
-    """Say whether encoders are ready: which files are here, which are missing and how to get them.
+    """Examine this machine: file system of the store, packages, corruptions, GPU and weights.
 
-    Exits with 4 if something is missing and 5 if a file is not what was promised; uses no
-    network. Without --model the versions of the installed packages are shown.
+    Every corruption is rendered and compared with the digests that are shipped. Exits with 5 if
+    one differs, 4 if a package is missing, 1 if a store is not safe on the file system. With
+    --model it says instead whether encoders are ready: which files are here, which are missing
+    and how to get them; exits with 4 if something is missing and 5 if a file is not what was
+    promised. Uses no network.
     """
-    if not model:
-        _show_packages(as_json=as_json)
-        return
     from pipeline.cli.study import Study
     from pipeline.store import Store
+
+    study = Study(Store(store), manifests)
+    if not model:
+        _examine(study, weights, device, as_json=as_json)
+        return
     from stages.embed.presence import look
 
-    study = Study(Store(options.DEFAULT_STORE), manifests)
     found = [look(study.encoder(name), weights) for name in listed(model)]
     chosen = _device(device) if device else None
     if as_json:
@@ -63,16 +71,20 @@ def doctor(
         raise typer.Exit(code)
 
 
-def _show_packages(*, as_json: bool) -> None:
-    rows = _installed()
+def _examine(study: Study, weights: Path | None, device: str | None, *, as_json: bool) -> None:
+    from pipeline.cli.machine import examine, tell
+
+    health = examine(study, _installed(), weights)
+    if device:
+        health.machine["device"] = _device(device)
     if as_json:
-        print_json("doctor", {"packages": dict(rows)})
+        print_json("doctor", health.document)
     else:
-        print_table(
-            ("package", "version"), [(name, version or "missing") for name, version in rows]
-        )
-    if not all(version for _, version in rows):
-        raise typer.Exit(4)
+        tell(health)
+        if device:
+            show(f"device: {health.machine['device']}")
+    if health.exit_code:
+        raise typer.Exit(health.exit_code)
 
 
 def _installed() -> list[tuple[str, str | None]]:

@@ -110,6 +110,8 @@ def embed(
     seed: options.Seed = 0,
     workers: options.Workers = options.DEFAULT_WORKERS,
     no_wait: options.NoWait = False,
+    parts: options.Parts = None,
+    scheduler: options.Scheduler = None,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,  # noqa: ARG001 - read of the context
     log: options.Log = None,
@@ -126,8 +128,8 @@ def embed(
     With --features patch the outputs of --blocks are stored: for every patch of the selected images
     (train splits with --splits only) and, with --prompts, for every token of the prompts.
     """
-    from pipeline.cli.devices import device_names
-    from pipeline.cli.execution import Resources
+    from pipeline.cli.devices import device_names, gpu_needed, require_one
+    from pipeline.cli.execution import Resources, part_of, runner_on
     from pipeline.cli.fetched_weights import fetch_weights
     from pipeline.cli.study import Study
     from pipeline.store import Store
@@ -145,7 +147,12 @@ def embed(
         *(listed(datasets), run, suite, listed(splits), listed(only)),
         *(listed(prompts), listed(protocols), features.asked_features(kind, listed(blocks))),
     )
-    resources = Resources(workers, wait=not no_wait, log=log)
+    runner = None
+    if scheduler is not None:
+        require_one(devices)
+        needs = gpu_needed if devices[0] != "cpu" else None
+        runner = runner_on(scheduler, context, manifests, devices[0], needs)
+    resources = Resources(workers, not no_wait, log, runner, part_of(parts))
     carry_out(context, study, names, selection.nodes(study, names), resources)
 
 
@@ -208,6 +215,9 @@ def carry_out(
         from pipeline.cli.share import build_share
 
         build_share(study.store, nodes, resources)
+        return
+    if resources.runner is not None:
+        build(study.store, nodes, resources, dry_run=given["dry_run"], as_json=given["as_json"])
         return
     learned = any(study.encoder(name).family not in HAND_MADE for name in encoders)
     runner = OnDevices(device_names(listed(given["device"])), repeated(context), learned)

@@ -62,6 +62,7 @@ def evaluate(
     append: Append = None,
     name: Name = None,
     workers: options.Workers = options.DEFAULT_WORKERS,
+    parts: options.Parts = None,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
     log: options.Log = None,
@@ -70,19 +71,23 @@ def evaluate(
 
     Reads cached shards only: no network, no raw data, no encoder. Exits 4 when something named
     explicitly is missing or a selected collection of sets is only partly built or embedded.
+
+    With --parts, results are shown by a part that finds all the others done.
     """
     from pipeline.cli.evaluation import Asked, evaluation
-    from pipeline.cli.execution import Resources
+    from pipeline.cli.execution import Resources, part_of
     from pipeline.cli.study import Study
     from pipeline.store import Store
 
     study = Study(Store.open(store), manifests, seed=seed)
     asked = Asked(run, datasets, suite, splits, encoders, protocols, baseline, prompts, only)
     found = evaluation(study, asked)
+    resources = Resources(workers, log=log, part=part_of(parts))
     if dry_run:
-        found.dry_run(as_json=as_json)
+        found.dry_run(resources, as_json=as_json)
         return
-    found.run(Resources(workers, log=log))
+    if not found.run(resources):
+        return
     if out is not None:
         found.write(out)
     if append is not None:

@@ -87,21 +87,20 @@ class Evaluation:
         _require(self.skipped)
         self._results, self._summaries, self._comparisons = self._nodes()
 
-    def dry_run(self, *, as_json: bool) -> None:
+    def dry_run(self, resources: Resources, *, as_json: bool) -> None:
         """Show what would be computed."""
-        from pipeline.cli.execution import show_plan
-        from pipeline.plan import make_plan
+        from pipeline.cli.execution import planned, show_plan
 
         store = self.study.store
-        show_plan(store, make_plan(store, self._all_nodes), as_json=as_json)
+        show_plan(store, planned(store, self._all_nodes, resources), as_json=as_json)
 
-    def run(self, resources: Resources) -> None:
-        """Compute what is not sealed yet."""
-        from pipeline.cli.execution import execute
-        from pipeline.plan import make_plan
+    def run(self, resources: Resources) -> bool:
+        """Compute what is not sealed yet; return whether all is sealed then."""
+        from pipeline.cli.execution import execute, is_whole, planned
 
-        store = self.study.store
-        execute(store, make_plan(store, self._all_nodes), resources)
+        store, nodes = self.study.store, self._all_nodes
+        execute(store, planned(store, nodes, resources), resources)
+        return is_whole(store, nodes, resources)
 
     def show(self, *, as_json: bool) -> None:
         """Print the results: JSON, or the tables in the paper's layouts."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from pipeline.artifact import Manifest
+from pipeline.cli.graphs import tell_graph
 from pipeline.cli.output import (
     ProgressDisplay,
     print_json,
@@ -19,13 +21,22 @@ from pipeline.cli.output import (
     size,
     written,
 )
+from pipeline.errors import VerificationError
 from pipeline.events import Event, EventLog, Listener
+from pipeline.footprint import footprint
+from pipeline.parts import Part
 from pipeline.plan import Plan, make_plan
 from pipeline.store import Store
-from pipeline.unit import Node
+from pipeline.unit import Node, Unit
 
 if TYPE_CHECKING:
+    import typer
+
     from pipeline.runner import Outcome
+
+
+_ESTIMATED_FROM = 250
+"""Fewest sealed artifacts of a stage, where there are more, that say how long it takes."""
 
 
 class Runner(Protocol):
@@ -52,13 +63,15 @@ class Resources:
     log: Path | None = None
     runner: Runner | None = None
     """What carries it out, by default threads of this process."""
+    part: Part | None = None
+    """What of the units is done, by default all."""
 
 
 def build(
     store: Store, targets: Sequence[Node], resources: Resources, *, dry_run: bool, as_json: bool
 ) -> None:
     """Build what is missing of `targets`, or show it."""
-    plan = make_plan(store, targets)
+    plan = planned(store, targets, resources)
     if dry_run:
         show_plan(store, plan, as_json=as_json)
         return
@@ -66,6 +79,58 @@ def build(
     if as_json:
         content = {"sealed_before": plan.sealed, "artifacts": len(plan.steps), "units": done}
         print_json("build", content)
+
+
+def runner_on(
+    scheduler: str | None,
+    context: typer.Context,
+    manifests: Path | None,
+    device: str | None = None,
+    needs: Callable[[Unit], Mapping[str, float]] | None = None,
+) -> Runner | None:
+    """Return what carries out a plan where `--scheduler` says; None for threads of this process.
+
+    Raises
+    ------
+    UsageError
+        If it names no scheduler.
+    """
+    if scheduler is None:
+        return None
+    from pipeline.cli.cluster import OnCluster, nothing_needed, require_scheduler
+    from pipeline.cli.devices import repeated
+
+    require_scheduler(scheduler)
+    arguments = repeated(context) + ([f"--device={device}"] if device else [])
+    return OnCluster(scheduler, tuple(arguments), manifests, needs or nothing_needed)
+
+
+def planned(store: Store, targets: Sequence[Node], resources: Resources) -> Plan:
+    """Return what is missing of `targets`, as far as this process is to build it."""
+    tell_graph(store, targets)
+    plan = make_plan(store, targets)
+    return plan if resources.part is None else resources.part.of(plan, targets)
+
+
+def is_whole(store: Store, targets: Sequence[Node], resources: Resources) -> bool:
+    """Return whether all of `targets` are sealed, saying so if a part of the units was done.
+
+    Without parts they are, or what failed has been told.
+    """
+    if resources.part is None:
+        return True
+    lacking = sum(store.sealed(node.recipe) is None for node in targets)
+    if lacking:
+        say(
+            f"part {resources.part} is done; {lacking} of {len(targets)} artifacts are sealed once "
+            "the other parts are"
+        )
+    return not lacking
+
+
+def part_of(text: str | None) -> Part | None:
+    """Return the part that the option names, if it is given."""
+    return None if text is None else Part.parse(text)
 
 
 def execute(store: Store, plan: Plan, resources: Resources) -> int:
@@ -105,7 +170,7 @@ def execute(store: Store, plan: Plan, resources: Resources) -> int:
 
 
 def show_plan(store: Store, plan: Plan, *, as_json: bool) -> None:
-    """Print what a plan would do: units with reasons, rows, bytes and an estimate of time."""
+    """Print what a plan would do: artifacts with reasons, rows and bytes, files, time."""
     units: list[dict[str, Any]] = [
         {
             "stage": step.node.recipe.stage,
@@ -119,8 +184,16 @@ def show_plan(store: Store, plan: Plan, *, as_json: bool) -> None:
         for step in plan.steps
     ]
     seconds = estimate_seconds(store, plan)
+    taken = footprint(store, plan)
     if as_json:
-        totals: dict[str, Any] = {"bytes": plan.nbytes, "seconds": seconds, "sealed": plan.sealed}
+        totals: dict[str, Any] = {
+            "bytes": plan.nbytes,
+            "files": taken.files,
+            "inodes": taken.inodes,
+            "longest_path": {"bytes": taken.longest_bytes, "path": taken.longest_path},
+            "seconds": seconds,
+            "sealed": plan.sealed,
+        }
         print_json("plan", {"units": units, **totals})
         return
     if not units:
@@ -138,6 +211,8 @@ def show_plan(store: Store, plan: Plan, *, as_json: bool) -> None:
     show(
         f"{len(units)} artifacts to build, {size(plan.nbytes)}{estimate}; {plan.sealed} are sealed"
     )
+    show(f"about {taken.files} files, {taken.inodes} inodes with their folders")
+    show(f"longest path: {taken.longest_bytes} bytes ({taken.longest_path})")
 
 
 def estimate_seconds(store: Store, plan: Plan) -> float | None:
@@ -146,16 +221,26 @@ def estimate_seconds(store: Store, plan: Plan) -> float | None:
     None where the store has nothing of a stage to go by.
     """
     wanted = {step.node.recipe.stage for step in plan.steps}
+    if not wanted:
+        return 0.0
     spent: dict[str, list[float]] = {}
-    for manifest in store.manifests():
-        if manifest.stage in wanted:
-            total = spent.setdefault(manifest.stage, [0.0, 0.0])
+    for stage in sorted(wanted):
+        for manifest in _some_of(store, stage):
+            total = spent.setdefault(stage, [0.0, 0.0])
             total[0] += float(manifest.document["provenance"]["seconds"])
             total[1] += manifest.rows
     if wanted - spent.keys():
         return None
     rates = {stage: seconds / max(rows, 1) for stage, (seconds, rows) in spent.items()}
     return round(sum(rates[step.node.recipe.stage] * step.rows for step in plan.steps), 1)
+
+
+def _some_of(store: Store, stage: str) -> Iterator[Manifest]:
+    """Yield manifests of a stage, of many a few hundred from everywhere among them."""
+    folders = list(store.artifact_folders(store.root / stage))
+    for folder in folders[:: max(1, len(folders) // _ESTIMATED_FROM)]:
+        with contextlib.suppress(FileNotFoundError, VerificationError):
+            yield Manifest.read(folder, exact=False)
 
 
 class _Log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -43,7 +44,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(
     kind: Kind = "artifacts",
-    store: options.Store = options.DEFAULT_STORE,
+    store: options.StoreOrUrl = str(options.DEFAULT_STORE),
     manifests: options.Manifests = None,
     as_json: options.AsJson = False,
 ) -> None:
@@ -54,10 +55,16 @@ def list_(
 
     if kind not in KINDS:
         raise unknown_name("kind", kind, KINDS)
-    opened = Store.open(store)
-    if kind in {"artifacts", "sets"}:
-        rows = _sealed_rows(opened, stage="corruptions" if kind == "sets" else None)
+    sealed = kind in {"artifacts", "sets"}
+    stage = "corruptions" if kind == "sets" else None
+    if sealed and options.is_address(store):
+        from pipeline.cli.remote_store import sealed_rows
+
+        rows = sealed_rows(store, stage)
+    elif sealed:
+        rows = _sealed_rows(Store.open(Path(store)), stage)
     else:
+        opened = Store.open(options.local_folder(Path(store)))
         rows = _declared_rows(Study(opened, manifests), kind)
     if as_json:
         print_json("list", {kind: rows})
@@ -97,7 +104,7 @@ def plan(
 
 def status(
     selectors: Selectors = None,
-    store: options.Store = options.DEFAULT_STORE,
+    store: options.StoreOrUrl = str(options.DEFAULT_STORE),
     manifests: options.Manifests = None,
     run: options.Run = None,
     as_json: options.AsJson = False,
@@ -106,16 +113,23 @@ def status(
 
     Reads manifests alone; "damaged" is what the last `pipeline verify` recorded. Missing are the
     rest of what the store has begun: the other sets of a suite on a split, and their embeddings;
-    with --run also what that run still lacks.
+    with --run also what that run still lacks. Of a store at an address: sealed, damaged by its
+    manifest, or missing because it was begun there and never sealed.
     """
     from pipeline.cli.states import states
     from pipeline.cli.study import Study
     from pipeline.selectors import selects
     from pipeline.store import Store
 
+    if options.is_address(store):
+        from pipeline.cli.remote_store import remote_states
+
+        every = remote_states(store, [])
+    else:
+        every = states(Study(Store.open(Path(store)), manifests), run)
     rows = [
         row
-        for row in states(Study(Store.open(store), manifests), run)
+        for row in every
         if selects(selectors or [], f"{row['stage']}/{row['name']}")
         or selects(selectors or [], row["name"])
     ]

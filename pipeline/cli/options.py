@@ -10,9 +10,14 @@ from typing import Annotated
 import typer
 
 
+def is_address(store: str) -> bool:
+    """Tell whether a store is at an address instead of in a folder of this machine."""
+    return re.match(r"[a-zA-Z][a-zA-Z0-9+.-]+:/", store) is not None
+
+
 def local_folder(path: Path) -> Path:
     """Refuse an address, of which a path would be made silently."""
-    if re.match(r"[a-z][a-z0-9+]+:/", str(path)):
+    if is_address(str(path)):
         message = f"{path}: a store is a folder of this machine"
         raise typer.BadParameter(message)
     return path
@@ -28,6 +33,15 @@ Store = Annotated[
         callback=local_folder,
     ),
 ]
+StoreOrUrl = Annotated[
+    str,
+    typer.Option(
+        "--store",
+        envvar="MEDSHARDS_STORE",
+        help="Folder of the store, or the s3:// or https:// address of a shared one.",
+        show_default=True,
+    ),
+]
 Manifests = Annotated[
     Path | None,
     typer.Option(
@@ -41,6 +55,25 @@ DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Show what would b
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Units built at the same time.")]
 NoWait = Annotated[
     bool, typer.Option("--no-wait", help="Exit 75 instead of waiting for another process.")
+]
+Parts = Annotated[
+    str | None,
+    typer.Option(
+        "--parts",
+        metavar="I/N",
+        help="Do part I of N of the units, as one job of an array of N; any order, any overlap.",
+    ),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler",
+        metavar="[processes|ADDRESS]",
+        help=(
+            "Build units with dask: in --workers processes of this host, or with the workers of a "
+            "scheduler, tcp://host:port. [default: threads of this process]"
+        ),
+    ),
 ]
 Datasets = Annotated[
     list[str] | None,

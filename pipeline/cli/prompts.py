@@ -88,6 +88,7 @@ def register(app: typer.Typer) -> None:
 
 
 def prompts(
+    context: typer.Context,
     store: options.Store = options.DEFAULT_STORE,
     manifests: options.Manifests = None,
     datasets: options.Datasets = None,
@@ -111,6 +112,8 @@ def prompts(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of variants.")] = 0,
     workers: options.Workers = options.DEFAULT_WORKERS,
     no_wait: options.NoWait = False,
+    parts: options.Parts = None,
+    scheduler: options.Scheduler = None,
     dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
     log: options.Log = None,
@@ -122,7 +125,7 @@ def prompts(
     For a folder of yours, without any manifest:
     pipeline build prompts --images DIR --masks DIR --class-name polyp --export medvlsm=prompts.json
     """
-    from pipeline.cli.execution import Resources
+    from pipeline.cli.execution import Resources, part_of, runner_on
     from pipeline.cli.prompt_exports import parse_exports
     from pipeline.cli.study import Study
     from pipeline.store import Store
@@ -136,7 +139,8 @@ def prompts(
     chosen = _chosen(study, folder, listed(datasets), listed(splits))
     wording = Wording(rules, family, tuple(description or ()), answers)
     nodes = _nodes(study, chosen, listed(splits), wording)
-    resources = Resources(workers, wait=not no_wait, log=log)
+    runner = runner_on(scheduler, context, manifests)
+    resources = Resources(workers, not no_wait, log, runner, part_of(parts))
     _build(study.store, nodes, exports, resources, dry_run=dry_run, as_json=as_json)
 
 
@@ -172,16 +176,16 @@ def _build(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    from pipeline.cli.execution import execute, show_plan
+    from pipeline.cli.execution import execute, is_whole, planned, show_plan
     from pipeline.cli.prompt_exports import tell
-    from pipeline.plan import make_plan
 
-    plan = make_plan(store, nodes)
+    plan = planned(store, nodes, resources)
     if dry_run:
         show_plan(store, plan, as_json=as_json)
         return
     execute(store, plan, resources)
-    tell(store, nodes, exports, as_json=as_json)
+    if is_whole(store, nodes, resources):
+        tell(store, nodes, exports, as_json=as_json)
 
 
 class Folder(NamedTuple):

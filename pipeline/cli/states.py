@@ -32,7 +32,7 @@ def states(study: Study, run: str | None = None) -> list[dict[str, Any]]:
         state = "sealed"
         if manifest.recipe_key in stale:
             state = "stale"
-        if manifest.identity in damaged:
+        if damaged and manifest.identity in damaged:
             state = "damaged"
         rows.append(_row(manifest.stage, manifest.name, manifest.recipe_key, state, manifest))
     sealed = {recipe_key for recipe_key in manifests if recipe_key not in stale}
@@ -144,7 +144,7 @@ def _readable(store: Store) -> tuple[dict[str, Manifest], list[dict[str, Any]]]:
     rows = []
     for folder in store.artifact_folders():
         try:
-            manifest = Manifest.read(folder)
+            manifest = Manifest.read(folder, exact=False)
         except FileNotFoundError:
             continue
         except VerificationError:
@@ -232,7 +232,7 @@ def _named(study: Study, name: str) -> list[Node]:
 def _stale(manifests: dict[str, Manifest], expected: list[Node], store: Store) -> set[str]:
     """Return the keys of artifacts whose recipe, or an input's recipe, is no longer current."""
     labels = {node.recipe.label for node in expected}
-    found = [_sealed(store, node) for node in expected]
+    found = [manifests.get(node.recipe.key) or _sealed(store, node) for node in expected]
     current = {manifest.recipe_key for manifest in found if manifest is not None}
     known: dict[str, bool] = {}
 

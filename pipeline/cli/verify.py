@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
 
 def verify(
     selectors: Selectors = None,
-    store: options.Store = options.DEFAULT_STORE,
+    store: options.StoreOrUrl = str(options.DEFAULT_STORE),
     manifests: options.Manifests = None,
     recompute: Recompute = None,
     seed: RowSeed = 0,
@@ -67,23 +67,35 @@ def verify(
     With --recompute N, N rows of every selected set and of all selected embeddings are also made
     once more from their sealed inputs: images must be equal, embeddings within the tolerance that
     was recorded for them. Exit 4 if what made one is not declared or its weights are not at hand.
+    A store at an address is read in full, too; nothing is kept of it here.
     """
     from pipeline.errors import UsageError, VerificationError
     from pipeline.selectors import selects, unmatched
     from pipeline.store import Store
     from pipeline.verify import verify as check
 
-    opened = Store(store)
-    with contextlib.suppress(VerificationError):  # damage to its own file is told as a problem
-        opened = Store.open(store)
-    labels = ["/".join(path.relative_to(store).parts[:-1]) for path in opened.artifact_folders()]
     chosen = selectors or []
+    if options.is_address(store):
+        if recompute is not None:
+            message = "--recompute needs the store on this machine: pull it first"
+            raise UsageError(message)
+        _verify_address(store, chosen, workers, as_json=as_json)
+        return
+    root = Path(store)
+    opened = Store(root)
+    with contextlib.suppress(VerificationError):  # damage to its own file is told as a problem
+        opened = Store.open(root)
+    labels = ["/".join(path.relative_to(root).parts[:-1]) for path in opened.artifact_folders()]
     if missed := unmatched(chosen, labels):
         message = f"no artifact matches {missed[0]!r}; see `pipeline list`"
         raise UsageError(message)
     progress = VerifyProgress()
     problems = check(
-        opened, lambda label: selects(chosen, label), workers=workers, progress=progress
+        opened,
+        lambda label: selects(chosen, label),
+        workers=workers,
+        processes=True,
+        progress=progress,
     )
     made = None
     if recompute is not None:
@@ -99,6 +111,22 @@ def verify(
             progress.tell,
         )
     _tell(progress, problems, made, as_json=as_json)
+
+
+def _verify_address(url: str, selectors: Sequence[str], workers: int, *, as_json: bool) -> None:
+    from pipeline.cli import remote_store
+    from pipeline.selectors import selects
+    from pipeline.sharing.check import verify_remote
+
+    holdings = remote_store.holdings_of(url, remote_store.patience())
+    remote_store.require_matches(
+        selectors, [place.label for place in holdings.files], holdings.remote.url
+    )
+    progress = VerifyProgress()
+    problems = verify_remote(
+        holdings, lambda label: selects(selectors, label), workers=workers, progress=progress
+    )
+    _tell(progress, problems, None, as_json=as_json)
 
 
 def _whole(store: Store, problems: Sequence[Problem]) -> Iterator[Manifest]:

@@ -1,4 +1,4 @@
-"""The contract every corruption keeps, as tests to inherit, and its generated test images.
+"""The contract every corruption keeps, as tests to inherit.
 
 A new corruption gets its tests by naming itself::
 
@@ -16,77 +16,15 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from pipeline.digest import digest_bytes
-from pipeline.stream import Stream
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.rendering import (
-    render,
-    sample_stream,
-    shipped_suite,
-    shipped_suites,
-    suite_for,
-)
+from stages.corrupt.rendering import render, sample_stream, shipped_suite
 from stages.corrupt.schema import SuiteManifest
 
-GOLDEN_SHAPES = ((28, 28, 1), (47, 64, 3), (64, 33, 3), (224, 224, 3))
 _SHAPES = ((28, 28, 1), (28, 28, 3), (33, 47, 3), (64, 64, 1), (128, 65, 3), (224, 224, 3))
 _ANY_SEVERITY = pytest.mark.parametrize("severity", range(1, 6))
 _ANY_SHAPE = pytest.mark.parametrize("shape", _SHAPES)
-
-
-def generated_image(shape: tuple[int, int, int], name: str = "") -> Image:
-    """Return an image of ramps, edges and fine texture made by integer arithmetic alone."""
-    height, width, channels = shape
-    y, x, c = np.ogrid[:height, :width, :channels]
-    ramp = (x * 96) // width + (y * 64) // height + 16 * c
-    blocks = 48 * ((x // 11 + y // 9 + c) % 2)
-    words = Stream.of("generated image", name).words(height * width * channels)
-    texture = (words >> np.uint64(59)).astype(np.int64).reshape(shape)
-    return np.ascontiguousarray((ramp + blocks + texture).astype(np.uint8))
-
-
-def golden_digests(name: str) -> dict[str, dict[str, int | list[str]]]:
-    """Return, for each corruption of a shipped suite, its kernel's version and five digests.
-
-    A digest covers the outputs of all `GOLDEN_SHAPES` at one severity, as far as they are large
-    enough.
-
-    Parameters
-    ----------
-    name : str
-        A suite, or a suite and one of its datasets: ``"medmnist-c/bloodmnist"``.
-    """
-    golden: dict[str, dict[str, int | list[str]]] = {}
-    at = {shape: suite_for(name, *shape[:2]) for shape in GOLDEN_SHAPES}
-    for corruption in at[GOLDEN_SHAPES[0]].corruptions:
-        kernel = KERNELS[corruption.kernel]
-        digests = []
-        for severity in range(1, 6):
-            stream = sample_stream(0, "golden", "image", corruption.name, severity)
-            outputs = b"".join(
-                render(
-                    generated_image(shape),
-                    suite.corruption(corruption.name),
-                    severity,
-                    suite,
-                    stream,
-                )[0].tobytes()
-                for shape, suite in at.items()
-                if min(shape[:2]) >= kernel.smallest_side
-            )
-            digests.append(digest_bytes(outputs)[:16])
-        golden[corruption.name] = {"kernel_version": kernel.version, "digests": digests}
-    return golden
-
-
-def golden_names() -> list[str]:
-    """Return every name that `golden_digests` takes."""
-    names = []
-    for suite in shipped_suites():
-        datasets = sorted(shipped_suite(suite).datasets)
-        names += [f"{suite}/{dataset}" for dataset in datasets] or [suite]
-    return names
 
 
 def _manifest(suite: str | SuiteManifest) -> SuiteManifest:

@@ -23,6 +23,16 @@ Choice: TypeAlias = Callable[[Sequence[str]], Sequence[str]]
 LARGEST_TOTAL = 1 << 40
 """Most bytes an archive may unpack to (1 TiB); a published image collection stays far below."""
 
+LARGEST_RATIO = 200
+"""Most bytes that a byte of an archive may unpack to, once it is more than `SMALL_TOTAL`. Images
+are packed already; blank masks reach a few hundred, in archives that stay small."""
+
+SMALL_TOTAL = 1 << 30
+"""Bytes that any archive may unpack to."""
+
+MOST_FILES = 5_000_000
+"""Most files and folders in an archive."""
+
 
 def unpack(
     archive: Path,
@@ -58,17 +68,19 @@ def unpack(
     ------
     DataError
         When the archive is truncated or damaged, names a path outside itself, a link or a name
-        twice, is encrypted, unpacks to more than `largest_total`, or has no chosen file.
+        twice, is encrypted, unpacks to more than `largest_total` or to more than its size can
+        hold, has parts that overlap or too many files, or has no chosen file.
     StoreError
         When the files cannot be written, do not fit the disk, or `destination` exists with other
         files.
     """
     try:
         with zipfile.ZipFile(archive) as opened:
+            _check_packing(archive, opened.infolist())
             entries = _chosen(archive, opened, members)
             _check_total(archive, entries, largest_total)
             if not destination.exists() or not any(destination.iterdir()):
-                _check_space(destination, sum(entry.file_size for entry in entries))
+                _check_space(destination, entries)
                 _unpack_whole(archive, opened, entries, destination)
     except (zipfile.BadZipFile, EOFError) as error:
         message = f"{archive}: not a whole zip archive: {error}"
@@ -112,19 +124,39 @@ def _check_entry(archive: Path, entry: zipfile.ZipInfo) -> None:
         raise DataError(message)
 
 
+def _check_packing(archive: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
+    """Refuse an archive of too many files, or whose files share the same packed bytes."""
+    size = archive.stat().st_size
+    if len(entries) > MOST_FILES:
+        message = f"{archive}: refused: {len(entries)} files are more than {MOST_FILES}"
+        raise DataError(message)
+    if sum(entry.compress_size for entry in entries) > size:
+        message = f"{archive}: refused: its files overlap, as in an archive made to fill the disk"
+        raise DataError(message)
+
+
 def _check_total(archive: Path, entries: Sequence[zipfile.ZipInfo], largest: int) -> None:
     total = sum(entry.file_size for entry in entries)
     if total > largest:
         message = f"{archive}: refused: it unpacks to {total} bytes, more than {largest}"
         raise DataError(message)
+    size = archive.stat().st_size
+    if total > max(SMALL_TOTAL, LARGEST_RATIO * size):
+        message = f"{archive}: refused: {size} bytes that unpack to {total} are no image collection"
+        raise DataError(message)
 
 
-def _check_space(destination: Path, needed: int) -> None:
+def _check_space(destination: Path, entries: Sequence[zipfile.ZipInfo]) -> None:
+    needed = sum(entry.file_size for entry in entries)
     Disk().make_folder(destination.parent)
     with reported(destination):
-        free = shutil.disk_usage(destination.parent).free
+        status = os.statvfs(destination.parent)
+    free = status.f_bavail * status.f_frsize
     if free < needed:
         message = f"{destination}: unpacking needs {needed} bytes, the disk has {free} free"
+        raise StoreError(message)
+    if status.f_files and status.f_favail < len(entries):  # some file systems count none
+        message = f"{destination}: {len(entries)} files to unpack, {status.f_favail} inodes free"
         raise StoreError(message)
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -73,16 +73,18 @@ def run_pipeline(tmp_path_factory: pytest.TempPathFactory) -> Start:
     home = tmp_path_factory.mktemp("home")
     (home / "manifests" / "datasets").mkdir(parents=True)
     (home / "manifests" / "datasets" / "tiny.toml").write_text(TINY)
-    environment = os.environ | {
+    environment = {
         "XDG_STATE_HOME": str(home),
         "MEDSHARDS_MANIFESTS": str(home / "manifests"),
     }
 
-    def start(*arguments: str | Path) -> subprocess.Popen[bytes]:
+    def start(
+        *arguments: str | Path, program: Sequence[str] = ("-m", "pipeline")
+    ) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
-            [sys.executable, "-m", "pipeline", *map(str, arguments)],
+            [sys.executable, *program, *map(str, arguments)],
             cwd=REPOSITORY,
-            env=environment,
+            env=os.environ | environment,
             stdout=subprocess.DEVNULL,
         )
 

@@ -27,9 +27,9 @@ def test_only_the_shards_of_these_rows_are_read(
     """The memory that a unit needs does not grow with the artifact."""
     read, seen = tables.read_table, []
 
-    def watched(path: Path, columns: list[str] | None) -> object:
+    def watched(path: Path, columns: list[str] | None, rows: int) -> object:
         seen.append(path.name)
-        return read(path, columns)
+        return read(path, columns, rows)
 
     monkeypatch.setattr(tables, "read_table", watched)
     artifact = Store(built).artifact(Toy().numbers().recipe)

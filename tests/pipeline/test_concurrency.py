@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,70 @@ def test_processes_with_different_rounding_agree_on_the_first(
         difference = values_of(root, node, "floats") - values_of(exact, node, "floats")
         for shard in np.split(difference, [3, 6]):
             np.testing.assert_allclose(shard, shard.flat[0], atol=1e-6)
+
+
+COUNTED = """
+import os
+from pipeline.cli import main
+from stages.corrupt.stage import Render
+
+render = Render.run
+
+def counted(self, unit, inputs, writer):
+    file = os.open(os.environ["RENDERED"], os.O_WRONLY | os.O_APPEND)
+    os.write(file, f"{unit.recipe.key} {unit.shard}\\n".encode())
+    os.close(file)
+    render(self, unit, inputs, writer)
+
+Render.run = counted
+main()
+"""
+"""The command line, which adds a line to a file for every unit that it begins to render."""
+
+
+def test_eight_commands_share_the_sets_of_one_split(
+    run_pipeline: Callable[..., subprocess.Popen[bytes]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every set is sealed once, no unit is rendered twice, and the digests are those of one."""
+    command = ("build", "corruptions", "--datasets", "tiny-blood", "--workers", "1")
+    rendered = tmp_path / "rendered"
+    rendered.touch()
+    monkeypatch.setenv("RENDERED", str(rendered))
+    start = partial(run_pipeline, *command, program=("-c", COUNTED))
+    eight = [start("--store", tmp_path / "eight") for _ in range(8)]
+    assert [process.wait() for process in eight] == [0] * 8
+    units = Counter(rendered.read_text().splitlines())
+    assert len(units) == 35
+    assert set(units.values()) == {1}
+    sealed = Counter(m.label for m in Store(tmp_path / "eight").manifests())
+    assert len(sealed) == 36
+    assert set(sealed.values()) == {1}
+    assert run_pipeline(*command, "--store", tmp_path / "one").wait() == 0
+    assert digests_of(tmp_path / "eight") == digests_of(tmp_path / "one")
+    assert verify(Store(tmp_path / "eight")) == []
+
+
+def test_parts_of_a_command_make_what_one_command_makes(
+    run_pipeline: Callable[..., subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    """The jobs of an array, at the same time or the last first; a part of none is refused."""
+    command = ("build", "corruptions", "--datasets", "tiny-blood", "--workers", "1")
+    command += ("--only", "medimeta-c/tiny-blood/test/contrast/*")
+    assert run_pipeline(*command, "--store", tmp_path / "one").wait() == 0
+    for part in ("3/3", "1/3", "2/3"):
+        built = run_pipeline(*command, "--parts", part, "--store", tmp_path / "in turn")
+        assert built.wait() == 0
+    parts = [
+        run_pipeline(*command, f"--parts={number}/3", "--store", tmp_path / "at once")
+        for number in (1, 2, 3)
+    ]
+    assert [part.wait() for part in parts] == [0, 0, 0]
+    for name in ("in turn", "at once"):
+        assert digests_of(tmp_path / name) == digests_of(tmp_path / "one")
+        assert verify(Store(tmp_path / name)) == []
+    assert run_pipeline(*command, "--parts", "4/3", "--store", tmp_path / "one").wait() == 2
 
 
 def test_commands_that_build_the_same_sets_at_once_all_succeed(

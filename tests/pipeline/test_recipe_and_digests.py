@@ -22,7 +22,7 @@ from pipeline.errors import VerificationError
 from pipeline.recipe import Recipe
 from pipeline.shards import ItemSpec
 from pipeline.store import Store
-from pipeline.tables import column, content_digest, encode_table, read_table
+from pipeline.tables import column, content_digest, encode_table, joined_bytes, read_table
 from tests.pipeline.toy import SUMS, Numbers, Sums, Toy, build, digests_of
 
 GOLDEN_KEY = "41b4a2e25a645663c51d3785a8c34e49e965378dc00aedd49fc935d95ccf423c"
@@ -327,3 +327,22 @@ def test_values_that_cannot_be_sealed_are_no_document(text: str, tmp_path: Path)
 def test_kinds_of_sums_have_keys_of_their_own() -> None:
     """A parameter alone tells two artifacts apart."""
     assert len({Toy().sums(kind).recipe.key for kind in SUMS}) == len(SUMS)
+
+
+@given(
+    values=st.lists(st.none() | st.text(max_size=5), max_size=12),
+    start=st.integers(0, 6),
+    cut=st.integers(0, 12),
+)
+def test_joined_bytes_are_those_of_the_values_one_by_one(
+    values: list[str | None], start: int, cut: int
+) -> None:
+    """However a column is sliced and cut into chunks, its bytes are those of its values."""
+    pieces = pa.chunked_array(
+        [pa.array(values[:cut], pa.string()), pa.array(values[cut:], pa.string())]
+    ).slice(start)
+    expected = b"".join(value.encode() for value in values[start:] if value is not None)
+    assert bytes(joined_bytes(pieces)) == expected
+    digests = [None if value is None else digest_json(value)[:32].encode() for value in values]
+    fixed = pa.array(digests, pa.binary(32)).slice(start)
+    assert bytes(joined_bytes(fixed)) == b"".join(d for d in digests[start:] if d is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -41,6 +42,7 @@ def array(path: Path) -> NDArray[np.generic]:
     try:
         # An array without any element cannot be mapped; its file is little more than a header.
         mode: Literal["r"] | None = "r" if path.stat().st_size > SMALL else None
+        _require_whole(path)
         mapped: object = np.load(path, mmap_mode=mode, allow_pickle=False)
     except FileNotFoundError as error:
         message = f"{path} is missing"
@@ -52,6 +54,23 @@ def array(path: Path) -> NDArray[np.generic]:
         message = f"{path}: not an array of numbers"
         raise DataError(message)
     return mapped
+
+
+def _require_whole(path: Path) -> None:
+    """Compare the size of an npy file with its header before memory is taken for its array."""
+    with path.open("rb") as file:
+        version = np.lib.format.read_magic(file)
+        if version == (1, 0):
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        elif version == (2, 0):
+            shape, _, dtype = np.lib.format.read_array_header_2_0(file)
+        else:
+            return  # of the third, field names in Unicode, are no arrays of numbers
+        needed = math.prod(shape) * dtype.itemsize
+        found = path.stat().st_size - file.tell()
+    if not dtype.hasobject and found < needed:
+        message = f"{found} bytes of data instead of {needed}"
+        raise ValueError(message)
 
 
 def image_rows(path: Path, shape: tuple[int, int], channels: int) -> tuple[ImageRows, int]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError
 from stages.download.readers.arrays import class_labels
 from stages.download.readers.folder import PictureRows
+from stages.download.readers.hdf5 import plain_dataset
 from stages.download.readers.medimeta_info import check_info, read_info
 from stages.download.readers.split import (
     Rows,
@@ -39,7 +40,7 @@ class Hdf5Rows:
         """Read the images from `start` up to `stop`, a run of neighbours at a time."""
         chosen = self.indices[start:stop]
         with _hdf5(self.path) as file:
-            stored = file["images"]
+            stored = plain_dataset(self.path, file, "images")
             images = np.empty((len(chosen), *stored.shape[1:]), np.uint8)
             breaks = np.flatnonzero(np.diff(chosen) != 1) + 1
             edges = [0, *breaks.tolist(), len(chosen)] if len(chosen) else []
@@ -190,11 +191,12 @@ def _annotations(
 def _check_hdf5(path: Path, dataset: Dataset) -> int:
     """Return the number of images, having checked their dtype and shape."""
     with _hdf5(path) as file:
-        images = file.get("images")
-        shape, dtype = getattr(images, "shape", None), getattr(images, "dtype", None)
-    if shape is None or dtype is None:
-        message = f"{path}: has no dataset named images"
-        raise DataError(message)
+        try:
+            images = plain_dataset(path, file, "images")
+        except KeyError:
+            message = f"{path}: has no dataset named images"
+            raise DataError(message) from None
+        shape, dtype = images.shape, images.dtype
     height, width = dataset.shape
     gray = [(height, width)] if dataset.channels == 1 else []
     shapes = [(height, width, dataset.channels), *gray]

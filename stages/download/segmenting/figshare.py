@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from stages.download.readers.hdf5 import plain_dataset
 from stages.download.readers.pictures import stretched
 from stages.download.segmenting.forms import FigshareForm
 from stages.download.segmenting.meanings import filled
@@ -51,10 +52,13 @@ def _content(path: Path) -> tuple[NDArray[Any], NDArray[Any], str, str | None]:
 
     try:
         with h5py.File(path, "r") as file:
-            data = file["cjdata"]
-            image, mask = np.asarray(data["image"]), np.asarray(data["tumorMask"])
-            label = str(int(np.asarray(data["label"]).reshape(-1)[0]))
-            patient = _text(np.asarray(data["PID"])) if "PID" in data else None
+
+            def values(name: str) -> NDArray[Any]:
+                return np.asarray(plain_dataset(path, file, f"cjdata/{name}"))
+
+            image, mask = values("image"), values("tumorMask")
+            label = str(int(values("label").reshape(-1)[0]))
+            patient = _text(values("PID")) if "PID" in file["cjdata"] else None
     except (OSError, KeyError, ValueError, IndexError, TypeError, RuntimeError) as error:
         message = f"{path}: cannot be read as a MATLAB 7.3 file with cjdata: {error}"
         raise DataError(message) from error

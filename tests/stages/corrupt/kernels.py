@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.rendering import shipped_suite
-from stages.corrupt.testing import generated_image
 
 IMAGENET_C = shipped_suite("imagenet-c")
 GRAY_STAYS = IMAGENET_C.model_copy(update={"gray": "stay"})

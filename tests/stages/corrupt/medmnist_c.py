@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.corrupt.applying import applied
+from stages.corrupt.golden import generated_image
 from stages.corrupt.rendering import shipped_suite
 from stages.corrupt.schema import SuiteManifest
-from stages.corrupt.testing import generated_image
 
 SIDE = 224
 """Pixels; the package corrupts images of this size only."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from pipeline.errors import DataError, UsageError
 from stages.corrupt import corrupt, corrupt_batch
+from stages.corrupt.golden import generated_image, golden_names
 from stages.corrupt.rendering import suite_for
-from stages.corrupt.testing import generated_image, golden_names
 
 SIDES = (40, 36)
 CORRUPTIONS = [

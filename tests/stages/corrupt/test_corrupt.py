@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, UsageError
 from stages.corrupt import corrupt
+from stages.corrupt.golden import generated_image
 from stages.corrupt.rendering import render, sample_stream, shipped_suite
 from stages.corrupt.schema import SuiteManifest
-from stages.corrupt.testing import generated_image
 
 SUITE = shipped_suite("medimeta-c")
 STAYING = SUITE.model_copy(update={"gray": "stay"})

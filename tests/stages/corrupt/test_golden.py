@@ -1,27 +1,26 @@
 """Output bytes are pinned: on this machine, and with vector instructions switched off.
 
 After an intended change of bytes raise the `version` of the kernel and rewrite golden.json with
-``python -m tests.stages.corrupt.test_golden``.
+``python -m stages.corrupt.golden``.
 """
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
+from stages.corrupt import golden
+from stages.corrupt.golden import differing, golden_digests, golden_names, shipped_golden
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.rendering import shipped_suite
-from stages.corrupt.testing import golden_digests, golden_names
+from stages.corrupt.rendering import render, shipped_suite
 from tests.stages.corrupt.kernels import without_vectors
 
-GOLDEN_FILE = Path(__file__).with_name("golden.json")
-GOLDEN = json.loads(GOLDEN_FILE.read_text())
+GOLDEN = shipped_golden()
 
 PROGRAM = """
 import json, sys
-from stages.corrupt.testing import golden_digests
+from stages.corrupt.golden import golden_digests
 json.dump({name: golden_digests(name) for name in sys.argv[1:]}, sys.stdout)
 """
 NAMES = golden_names()
@@ -48,6 +47,15 @@ def test_bytes_do_not_depend_on_the_processor() -> None:
     assert json.loads(output) == GOLDEN
 
 
-if __name__ == "__main__":
-    digests = {name: golden_digests(name) for name in NAMES}
-    GOLDEN_FILE.write_text(json.dumps(digests, indent=2) + "\n")
+def test_a_corruption_that_differs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel that gives one other bit here is told by suite, corruption and severity."""
+
+    def otherwise(image, corruption, severity, suite, stream):
+        output, drawn = render(image, corruption, severity, suite, stream)
+        if (corruption.name, severity) == ("contrast", 3):
+            output[0, 0, 0] ^= 1
+        return output, drawn
+
+    assert differing(["medimeta-c"]) == []
+    monkeypatch.setattr(golden, "render", otherwise)
+    assert differing(["medimeta-c"]) == [("medimeta-c", "contrast", 3)]

@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from stages.corrupt import corrupt
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import motion_blur
 from stages.corrupt.rendering import shipped_suite
-from stages.corrupt.testing import generated_image
 from tests.stages.corrupt.kernels import apart
 
 SUITE = shipped_suite("medimeta-c-hendrycks")

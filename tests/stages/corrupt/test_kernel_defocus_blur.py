@@ -8,8 +8,9 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import defocus_blur
-from stages.corrupt.testing import CorruptionContract, generated_image
+from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt import kernels
 from tests.stages.corrupt.kernels import (
     GRAY_STAYS,

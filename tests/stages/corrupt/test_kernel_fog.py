@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import fog
 from stages.corrupt.kernels.fog import KERNEL
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.reference import reference_functions
-from stages.corrupt.testing import CorruptionContract, generated_image
+from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import (
     CIFAR_C,
     GRAY_STAYS,

@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MissingInputError
 from pipeline.stream import Stream
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import frost_pictures
 from stages.corrupt.kernels.frost import KERNEL, Severity, draw
 from stages.corrupt.kernels.frost_pictures import PICTURES, crop, factor_for, resized_shape, sheet
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.reference import reference_functions
-from stages.corrupt.testing import CorruptionContract, generated_image
+from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import (
     CIFAR_C,
     GRAY_STAYS,

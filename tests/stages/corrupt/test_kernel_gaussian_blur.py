@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import gaussian_blur
-from stages.corrupt.testing import CorruptionContract, generated_image
+from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import GRAY_STAYS, NearPackage, any_severity, severities_of
 
 SEVERITIES = severities_of("gaussian_blur")

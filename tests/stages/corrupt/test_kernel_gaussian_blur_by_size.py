@@ -7,8 +7,9 @@ import pydantic
 import pytest
 from numpy.typing import NDArray
 
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.gaussian_blur_by_size import KERNEL, Severity
-from stages.corrupt.testing import CorruptionContract, generated_image
+from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import apart
 from tests.stages.corrupt.medmnist_c import SHAPES, array, gray_stays, images_of, pillow
 

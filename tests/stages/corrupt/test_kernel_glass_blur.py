@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import gaussian_filter, glass_blur
-from stages.corrupt.testing import CorruptionContract, generated_image
+from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt import kernels
 from tests.stages.corrupt.kernels import GRAY_STAYS, any_severity, apart, images_of, severities_of
 

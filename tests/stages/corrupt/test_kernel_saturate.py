@@ -7,8 +7,9 @@ from types import ModuleType
 
 import numpy as np
 
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.saturate import KERNEL
-from stages.corrupt.testing import CorruptionContract, generated_image
+from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt import kernels
 from tests.stages.corrupt.kernels import GRAY_STAYS, NearPackage, any_severity, apart, severities_of
 

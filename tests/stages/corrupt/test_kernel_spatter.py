@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from pipeline.stream import Stream
 from stages.corrupt import backends, schema, testing
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import spatter
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.kernels.spatter import KERNEL, Severity
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.reference import reference_functions
 from stages.corrupt.schema import CorruptionDeclaration, Fall, SuiteManifest
-from stages.corrupt.testing import CorruptionContract, generated_image
+from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import GRAY_STAYS, SIZES, any_severity, apart, features, images_of
 
 Row = tuple[float, float, float, float, float, int]

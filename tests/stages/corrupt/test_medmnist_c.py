@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 from stages.corrupt import corrupt
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import (
     gaussian_noise,
     impulse_noise,
@@ -22,7 +23,6 @@ from stages.corrupt.kernels import (
     speckle_noise,
 )
 from stages.corrupt.rendering import render, sample_stream, shipped_suite
-from stages.corrupt.testing import generated_image
 from tests.stages.corrupt.kernels import apart
 from tests.stages.corrupt.medmnist_c import SIDE, array, images_of, pillow, suite_of
 

@@ -26,6 +26,7 @@ from pipeline.unit import Node, Unit, UnitWriter
 from pipeline.verify import verify
 from stages.corrupt.applying import applied
 from stages.corrupt.backends import kernel_of
+from stages.corrupt.golden import generated_image, golden_names
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.masks import fate_of, moved
@@ -33,7 +34,6 @@ from stages.corrupt.naming import Backend
 from stages.corrupt.rendering import render, sample_stream, shipped_suite, shipped_suites, suite_for
 from stages.corrupt.schema import SuiteManifest
 from stages.corrupt.stage import set_node
-from stages.corrupt.testing import generated_image, golden_names
 
 SHAPES = [(64, 81, 3), (200, 120, 1), None, (20, 90, 3), (37, 64, 3), None]
 """Of the split's images; None where there is none. One is smaller than any kernel works for."""

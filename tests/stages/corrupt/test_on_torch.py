@@ -20,13 +20,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from pipeline.errors import UsageError
 from pipeline.stream import Stream
 from stages.corrupt.backends import NOT_ON_TORCH, identity, kernel_of
+from stages.corrupt.golden import GOLDEN_SHAPES, generated_image
 from stages.corrupt.kernels.kernel import Kernel, Parameters, Shape
 from stages.corrupt.kernels.noise import random_words, standard_normal
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.on_torch import BATCHED, philox
 from stages.corrupt.on_torch.batched import BatchedKernel
 from stages.corrupt.rendering import shipped_suite, shipped_suites
-from stages.corrupt.testing import GOLDEN_SHAPES, generated_image
 
 REPOSITORY = Path(__file__).parents[3]
 SHAPES = (*GOLDEN_SHAPES, (28, 28, 3), (33, 35, 1), (29, 640, 3))

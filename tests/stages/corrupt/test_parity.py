@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stages.corrupt import corrupt
+from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import exact_math, gaussian_noise, impulse_noise, motion_blur, pixelate
 from stages.corrupt.rendering import shipped_suite
-from stages.corrupt.testing import generated_image
 from tests.stages.corrupt.kernels import SIZES, any_severity, apart, by_package, images_of
 
 SUITE = shipped_suite("medimeta-c")

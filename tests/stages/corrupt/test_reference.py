@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError, UsageError
+from stages.corrupt.golden import generated_image
 from stages.corrupt.reference import CORRUPTIONS, reference_corrupt
-from stages.corrupt.testing import generated_image
 
 IMAGE = generated_image((48, 40, 3))
 RUN_AS_THEY_ARE = sorted(set(CORRUPTIONS) - {"glass_blur", "gaussian_blur", "fog", "frost"})

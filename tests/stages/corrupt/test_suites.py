@@ -13,9 +13,9 @@ from pipeline.errors import ManifestError, UsageError
 from stages.corrupt import corrupt
 from stages.corrupt.applying import applied
 from stages.corrupt.backends import identity
+from stages.corrupt.golden import generated_image
 from stages.corrupt.rendering import render, sample_stream, shipped_suite, shipped_suites
 from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
-from stages.corrupt.testing import generated_image
 
 SHIPPED = {name: shipped_suite(name) for name in shipped_suites()}
 COLOURED = {"bloodmnist", "dermamnist", "pathmnist", "retinamnist"}

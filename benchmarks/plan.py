@@ -1,0 +1,191 @@
+"""How long `pipeline plan` and `status` take over many artifacts, and how much memory.
+
+``python -m benchmarks.plan [--artifacts N] [--images N] [--quick]`` declares so many small datasets
+that their sets are N artifacts (10,000), and measures whole commands: `plan` on an empty store, and
+`plan` and `status` on stores in which half of the artifacts, and then all, are sealed. (Their
+manifests are of the right size and hold no content: neither command reads any.) It does the same
+for a quarter of the artifacts, so that one sees how both grow. Last comes a lab: five datasets of N
+images (1,000,000) each, of which all 175 sets are planned and none is rendered; it prints files,
+bytes, inodes and the longest path that `plan` tells of them, and time and memory for a tenth of the
+images, too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pipeline.artifact import MANIFEST, SCHEMA
+from pipeline.cli.graphs import graph_of
+from pipeline.documents import seal_document
+from pipeline.shards import ItemSpec, shard_bytes
+from pipeline.store import SCHEMA as STORE_SCHEMA
+from pipeline.store import STORE_FILE
+from pipeline.unit import Node
+
+SETS = 35
+_IMAGES = ItemSpec("uint8", (224, 224, 3))
+DECLARATION = """
+schema = 1
+id = "{name}"
+title = "Lab"
+collection = "phantom"
+modality = "synthetic blood cell microscopy"
+task = "multi-class"
+classes = ["neutrophil", "eosinophil", "basophil", "lymphocyte"]
+channels = 3
+size = 224
+synthetic = true
+citation = "none"
+licence = {{spdx = "CC0-1.0", redistribution = "pixels", share_alike = false, source = "bench"}}
+reader = {{form = "phantom", modality = "blood"}}
+splits = {{test = {rows}}}
+"""
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--artifacts", type=int, default=10_000)
+    parser.add_argument("--images", type=int, default=1_000_000)
+    parser.add_argument("--quick", action="store_true", help="400 artifacts, 10,000 images")
+    given = parser.parse_args()
+    artifacts, images = (400, 10_000) if given.quick else (given.artifacts, given.images)
+    with tempfile.TemporaryDirectory(prefix="plan-") as folder:
+        for count in (artifacts // 4, artifacts):
+            lab = Lab(Path(folder) / str(count), -(-count // (SETS + 1)), 1000)
+            print(f"{lab.artifacts} artifacts")
+            tell("plan, none sealed", lab.run("plan", *lab.corruptions))
+            for share in (0.5, 1.0):
+                lab.seal(share)
+                tell(f"plan, {share:.0%} sealed", lab.run("plan", *lab.corruptions))
+            tell("status, 100% sealed", lab.run("status", *lab.options))
+        for count in (images // 10, images):
+            lab = Lab(Path(folder) / f"lab-{count}", 5, count)
+            measured = lab.run("plan", *lab.corruptions)
+            plan = measured.printed
+            print(f"5 x {count} images, {5 * SETS} sets")
+            tell("plan", measured)
+            longest = plan["longest_path"]
+            print(
+                f"  {plan['files']} files, {plan['bytes'] / 1e12:.2f} TB, {plan['inodes']} inodes"
+            )
+            print(f"  longest path {longest['bytes']} bytes: {longest['path']}")
+
+
+def tell(what: str, measured: Measured) -> None:
+    """Print one measurement."""
+    took = f"{measured.seconds:6.2f} s ({measured.processor:5.2f} s of one core)"
+    print(f"  {what:<22}{took} {measured.megabytes:8.1f} MB")
+
+
+class Measured(NamedTuple):
+    """What a command took, and what it printed."""
+
+    seconds: float
+    processor: float
+    """Seconds of processor time: what the wall time would be on a machine at rest."""
+    megabytes: float
+    printed: Any
+
+
+class Lab:
+    """Datasets that are declared, and a store."""
+
+    def __init__(self, folder: Path, datasets: int, rows: int) -> None:
+        names = [f"lab-{number:04}" for number in range(datasets)]
+        manifests = folder / "manifests" / "datasets"
+        manifests.mkdir(parents=True)
+        for name in names:
+            declaration = DECLARATION.format(name=name, rows=rows)
+            (manifests / f"{name}.toml").write_text(declaration)
+        self._store = folder / "store"
+        self.options = ["--store", str(self._store), "--manifests", str(folder / "manifests")]
+        self.corruptions = ["corruptions", "--datasets", ",".join(names), *self.options]
+        self.artifacts = datasets * (SETS + 1)
+
+    def run(self, command: str, *arguments: str) -> Measured:
+        """Run a command to its end."""
+        program = [sys.executable, "-m", "pipeline", command, *arguments, "--json"]
+        started = time.perf_counter()
+        with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            printed = process.stdout.read()
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - started
+        assert process.returncode == 0
+        processor = used.ru_utime + used.ru_stime
+        return Measured(seconds, processor, _megabytes(used), json.loads(printed))
+
+    def seal(self, share: float) -> None:
+        """Let a share of the artifacts have manifests."""
+        _, nodes = graph_of(["build", *self.corruptions])
+        ordered = sorted(nodes.values(), key=lambda node: node.recipe.stage, reverse=True)
+        self._store.mkdir(exist_ok=True)
+        (self._store / STORE_FILE).write_bytes(seal_document({"schema": STORE_SCHEMA}))
+        clean = sum(node.recipe.stage == "datasets" for node in ordered)
+        for node in ordered[: clean + round(share * (len(ordered) - clean))]:
+            folder = self._store / node.recipe.stage / node.recipe.name / node.recipe.key
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / MANIFEST).write_bytes(seal_document(_manifest(node)))
+
+
+def _manifest(node: Node) -> dict[str, Any]:
+    digest = node.recipe.key
+    shards: Sequence[dict[str, Any]] = [
+        {
+            "rows": unit.stop - unit.start,
+            "files": {
+                f"images/c.{unit.shard}.0.0.0": {
+                    "bytes": shard_bytes(_IMAGES, unit.stop - unit.start, node.slots),
+                    "blake3": digest,
+                },
+                f"index/{unit.shard:05}.parquet": {"bytes": 50_000, "blake3": digest},
+            },
+        }
+        for unit in node.units
+    ]
+    recipe = node.recipe
+    return {
+        "schema": SCHEMA,
+        "stage": recipe.stage,
+        "name": recipe.name,
+        "version": recipe.version,
+        "parameters": dict(recipe.parameters),
+        "inputs": {
+            role: {
+                "stage": source.stage,
+                "name": source.name,
+                "recipe_key": source.key,
+                "content_digest": digest,
+            }
+            for role, source in recipe.inputs.items()
+        },
+        "recipe_key": digest,
+        "content_key": digest,
+        "content_digest": digest,
+        "rows": node.rows,
+        "arrays": {"images": {"dtype": "uint8", "shape": [224, 224, 3]}},
+        "files": {"images/zarr.json": {"bytes": 1000, "blake3": digest}},
+        "shards": shards,
+        "attributes": dict(node.attributes),
+        "provenance": {"seconds": 1.0, "host": "bench", "packages": {"numpy": "2"}},
+    }
+
+
+def _megabytes(used: resource.struct_rusage) -> float:
+    return used.ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""A plan carried out by workers of dask.distributed, on this host or on many.
+
+What travels is which unit, and what became of it: see `pipeline.cli.remote`. A worker that dies
+costs the units it was building; dask gives them to another. Only so many units are on their way
+that all workers are busy.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from pipeline import errors
+from pipeline.cli.output import say
+from pipeline.cli.remote import (
+    Identity,
+    Run,
+    build_remotely,
+    identity_fields,
+    identity_here,
+    wait_until,
+)
+from pipeline.errors import HeldError, PipelineError, UsageError
+from pipeline.events import Listener
+from pipeline.plan import Plan
+from pipeline.runner import Outcome, run
+from pipeline.store import Store
+from pipeline.unit import Unit
+
+Client: TypeAlias = Any
+"""A `distributed.Client`, which has no types of its own."""
+PROCESSES = "processes"
+LEAST_IN_FLIGHT = 8
+"""Units on their way to a cluster that has no workers yet: one that grows with its work needs
+some."""
+_CONNECT_SECONDS = "10s"
+
+Needs = Callable[[Unit], Mapping[str, float]]
+"""The resources by which dask chooses workers for a unit, such as ``{"GPU": 1}``."""
+
+
+def nothing_needed(unit: Unit) -> Mapping[str, float]:
+    """Return the resources of a unit that any worker can build."""
+    del unit
+    return {}
+
+
+@dataclass(frozen=True)
+class OnCluster:
+    """Carries out a plan with workers of dask."""
+
+    scheduler: str
+    """``processes`` or the address of a scheduler."""
+    arguments: tuple[str, ...]
+    """Of the command `pipeline`, for the workers."""
+    manifests: Path | None
+    needs: Needs = nothing_needed
+
+    def __call__(
+        self,
+        store: Store,
+        plan: Plan,
+        *,
+        workers: int,
+        listeners: Sequence[Listener],
+        wait_for_others: bool,
+    ) -> Outcome:
+        """Build what the plan lists.
+
+        Raises
+        ------
+        PipelineError
+            If no scheduler answers, or no worker may take part.
+        """
+        with _client(self.scheduler, workers) as client:
+            count = sum(client.nthreads().values())
+            return run(
+                store,
+                plan,
+                workers=count,
+                listeners=listeners,
+                wait_for_others=wait_for_others,
+                pool=lambda store: Cluster(client, self, store),
+            )
+
+
+class Cluster:
+    """The pool of a run: units go to a scheduler, and what became of them comes back."""
+
+    keeps_limits = True
+
+    def __init__(self, client: Client, on: OnCluster, store: Store) -> None:
+        manifests = None if on.manifests is None else str(on.manifests.absolute())
+        self._client = client
+        self._store = store
+        self._needs = on.needs
+        self._identity = identity_here(manifests)
+        common = Run(
+            os.urandom(12).hex(), on.arguments, manifests, self._identity, str(store.witness)
+        )
+        self._common = {**asdict(common), "arguments": list(on.arguments)}
+        self._running: dict[Future[float], Any] = {}
+        self._refused: set[str] = set()
+        self._labels = _labels(client)
+        self._refuse_others(manifests)
+
+    @property
+    def capacity(self) -> int:
+        """Two units for each thread of the workers: one that runs and one that waits."""
+        threads: int = sum(self._client.nthreads().values())
+        return max(LEAST_IN_FLIGHT, 2 * threads)
+
+    def submit(self, unit: Unit) -> Future[float]:
+        """Send a unit to the scheduler."""
+        future: Future[float] = Future()
+        future.set_running_or_notify_cancel()
+        self._send(unit, future)
+        return future
+
+    def close(self) -> None:
+        """Take back what no worker has begun; what runs is published, if its worker goes on."""
+        self._client.cancel(list(self._running.values()))
+        self._running.clear()
+
+    def _refuse_others(self, manifests: str | None) -> None:
+        """Leave out the workers that would make other artifacts than this command."""
+        try:
+            found = self._client.run(identity_fields, manifests, on_error="return")
+        except Exception as error:
+            message = f"the workers cannot run this program: {_first_line(error)}"
+            raise PipelineError(message) from error
+        for address, fields in found.items():
+            if isinstance(fields, BaseException):
+                self._refuse(address, f"it cannot run this program: {_first_line(fields)}")
+            elif why := self._identity.refusal(Identity(**fields)):
+                self._refuse(address, why)
+
+    def _refuse(self, address: str, why: str) -> None:
+        if address not in self._refused:
+            self._refused.add(address)
+            say(f"worker {address} is not used: {why}")
+        if not self._able():
+            message = (
+                f"worker {address}: {why}; start workers from the installation of this command"
+            )
+            raise PipelineError(message)
+
+    def _able(self) -> list[str]:
+        return sorted(set(self._client.nthreads()) - self._refused)
+
+    def _send(self, unit: Unit, future: Future[float]) -> None:
+        needs = {name: n for name, n in self._needs(unit).items() if name in self._labels}
+        sent = self._client.submit(
+            build_remotely,
+            self._common,
+            unit.recipe.key,
+            unit.shard,
+            key=f"unit-{unit.recipe.key[:16]}-{unit.shard}-{os.urandom(4).hex()}",
+            pure=False,
+            workers=self._able() if self._refused else None,
+            resources=needs or None,
+        )
+        self._running[future] = sent
+        sent.add_done_callback(lambda done: self._answered(unit, future, done))
+
+    def _answered(self, unit: Unit, future: Future[float], done: Any) -> None:  # noqa: ANN401
+        """Pass on what became of a unit; called in a thread of the client."""
+        if self._running.pop(future, None) is None:  # taken back
+            future.set_exception(PipelineError("taken back"))
+            return
+        try:
+            answer = done.result()
+            if "refused" in answer:  # a worker that came later
+                self._refuse(answer["worker"], answer["refused"])
+                self._send(unit, future)
+            else:
+                future.set_result(self._seconds(unit, answer))
+        except Exception as error:  # noqa: BLE001
+            future.set_exception(_told(error))
+
+    def _seconds(self, unit: Unit, answer: Mapping[str, Any]) -> float:
+        if "held" in answer:
+            raise HeldError(unit.recipe.label)
+        if "error" in answer:
+            raise _error(answer["error"])
+        if answer["sealed"]:
+            wait_until(lambda: self._store.sealed(unit.recipe) is not None)
+        return float(answer["seconds"])
+
+
+def _labels(client: Client) -> set[str]:
+    """Return the resources that any worker says it has."""
+    try:
+        workers = client.scheduler_info(n_workers=-1)["workers"]
+    except TypeError:  # older versions return all of them
+        workers = client.scheduler_info()["workers"]
+    return {label for one in workers.values() for label in one["resources"]}
+
+
+@contextlib.contextmanager
+def _client(scheduler: str, workers: int) -> Iterator[Client]:
+    """Connect to a scheduler, or start one with worker processes on this host."""
+    dask = _distributed()
+    if scheduler == PROCESSES:
+        with _local_cluster(workers) as cluster, dask.Client(cluster) as client:
+            yield client
+        return
+    try:
+        client = dask.Client(scheduler, timeout=_CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        message = f"--scheduler {scheduler}: no scheduler answers there: {_first_line(error)}"
+        raise PipelineError(message) from error
+    with client:
+        if not client.nthreads():
+            say(f"{scheduler} has no workers yet: units begin when the first comes")
+        yield client
+
+
+@contextlib.contextmanager
+def _local_cluster(workers: int) -> Iterator[Any]:
+    """Start worker processes on this host, each with one thread and its share of the memory."""
+    with (
+        tempfile.TemporaryDirectory(prefix="medshards-") as scratch,
+        _distributed().LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address=None,
+            local_directory=scratch,
+            silence_logs=logging.ERROR,
+        ) as cluster,
+    ):
+        yield cluster
+
+
+def _distributed() -> Any:  # noqa: ANN401
+    """Return the module, which takes its time, and has no types of its own."""
+    logging.getLogger("distributed").setLevel(logging.ERROR)
+    import distributed
+
+    return distributed
+
+
+def require_scheduler(text: str) -> None:
+    """Refuse what names no scheduler.
+
+    Raises
+    ------
+    UsageError
+        If it does not.
+    """
+    if text != PROCESSES and not re.fullmatch(r"(tcp|tls|ucx|ws)://\S+", text):
+        message = f"--scheduler {text}: give {PROCESSES}, or an address such as tcp://host:8786"
+        raise UsageError(message)
+
+
+def _error(content: Mapping[str, str]) -> PipelineError:
+    """Return the error that a worker told of, of its own kind."""
+    kind = getattr(errors, content["kind"], PipelineError)
+    usable = isinstance(kind, type) and issubclass(kind, PipelineError)
+    error: PipelineError = (kind if usable else PipelineError)(content["message"])
+    error.add_note(content["traceback"])
+    return error
+
+
+def _told(error: Exception) -> Exception:
+    if isinstance(error, _distributed().KilledWorker):
+        message = (
+            "its worker died every time it was tried: it may need more memory (fewer --workers, or "
+            "a larger --memory-limit of the workers)"
+        )
+        return PipelineError(message)
+    if isinstance(error, PipelineError):
+        return error
+    return PipelineError(f"no answer of a worker: {_first_line(error)}")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]

@@ -1,0 +1,206 @@
+"""``pipeline push``: share sealed artifacts through a folder or a bucket."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli import options, remote_store
+from pipeline.cli.output import print_json, say, show, size
+
+if TYPE_CHECKING:
+    from pipeline.artifact import Manifest
+    from pipeline.sharing.licences import Licences
+    from pipeline.sharing.push import Sending
+    from pipeline.store import Store
+
+NAMED = 20
+"""Most artifacts that are named in a note."""
+
+Override = Annotated[
+    str | None,
+    typer.Option(
+        "--override-licence",
+        metavar="REASON",
+        help="Push what licences do not let be passed on, too; the reason is kept beside it.",
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the app."""
+    app.command()(push)
+
+
+def push(
+    url: remote_store.Url,
+    selectors: remote_store.Selectors = None,
+    store: options.Store = options.DEFAULT_STORE,
+    with_inputs: remote_store.WithInputs = False,
+    override_licence: Override = None,
+    workers: remote_store.Transfers = remote_store.DEFAULT_TRANSFERS,
+    retries: remote_store.Retries = remote_store.DEFAULT_RETRIES,
+    timeout: remote_store.Timeout = remote_store.DEFAULT_TIMEOUT,
+    dry_run: options.DryRun = False,
+    as_json: options.AsJson = False,
+) -> None:
+    """Send sealed artifacts to a folder or an S3 bucket, which then is a store itself.
+
+    What is there is not sent again, so that the same command goes on from an interrupted one. An
+    artifact exists there once all of it has arrived. What its licence does not let be passed on is
+    left out, or refused where it was named: exit 2.
+    """
+    from pipeline.cli.transfer_display import TransferDisplay
+    from pipeline.errors import UsageError
+    from pipeline.sharing.holdings import Holdings
+    from pipeline.sharing.push import plan_push
+    from pipeline.sharing.push import push as send
+    from pipeline.sharing.remote import open_remote
+    from pipeline.store import Store
+
+    if override_licence is not None and not override_licence.strip():
+        message = "--override-licence: give the reason, which is kept beside what is pushed"
+        raise UsageError(message)
+    opened = Store.open(store)
+    chosen, left_out = _chosen(opened, selectors or [], override_licence, with_inputs=with_inputs)
+    tries = remote_store.patience(retries, timeout)
+    remote = open_remote(url, tries)
+    if not remote.writable:
+        remote.session()
+    holdings = Holdings.of(remote, tries)
+    plan = plan_push(opened, holdings, chosen, workers=workers)
+    _note(left_out)
+    for label in plan.differing:
+        say(f"kept there: {label}: another build of it was pushed before, with other content")
+    said: dict[str, Any] = {"left_out": [{"artifact": a, "reason": r} for a, r in left_out.items()]}
+    if dry_run:
+        totals = (plan.nbytes, plan.objects, len(plan.sendings), plan.there)
+        if as_json:
+            print_json("push", remote_store.content(url, *totals, dry_run=True) | said)
+            return
+        for one in plan.sendings:
+            show(f"{one.manifest.label}  {size(one.manifest.nbytes)}")
+        show(f"would push {totals[2]} artifacts, {totals[1]} objects, {size(totals[0])}")
+        return
+    with TransferDisplay("pushing", plan.nbytes, plan.objects) as display:
+        outcome = send(opened, holdings, plan, workers=workers, told=display)
+    outcome.raise_failures()
+    if as_json:
+        totals = (outcome.nbytes, outcome.objects, outcome.artifacts, plan.there)
+        print_json("push", remote_store.content(url, *totals, dry_run=False) | said)
+    else:
+        show(remote_store.told("pushed", outcome, plan.there))
+
+
+def _chosen(
+    store: Store, selectors: Sequence[str], reason: str | None, *, with_inputs: bool
+) -> tuple[list[Sending], dict[str, str]]:
+    """Return what is pushed, and why what is selected beside it is not.
+
+    Raises
+    ------
+    UsageError
+        If a selector matches nothing, or names what no licence lets be passed on.
+    VerificationError
+        If it names what the last `verify` found damaged.
+    """
+    from pipeline.cli.licences import KINDS, OTHER
+    from pipeline.errors import VerificationError
+    from pipeline.sharing.licences import Licences
+
+    every = list(store.manifests())
+    remote_store.require_matches(selectors, [one.label for one in every], str(store.root))
+    matched = [one for one in every if remote_store.matches(selectors, one.label)]
+    licences = Licences(store, KINDS, OTHER)
+    refused: dict[str, str] = {}
+    damaged: dict[str, str] = {}
+    chosen = []
+    for one in _with_inputs(store, matched) if with_inputs else matched:
+        try:
+            store.require_undamaged(one)
+        except VerificationError as error:
+            damaged[one.label] = str(error)
+            continue
+        why = licences.refusal(one)
+        if why is not None and reason is None:
+            refused[one.label] = why
+        else:
+            chosen.append(_sending(one, licences, why, reason))
+    _require_allowed(selectors, [one.label for one in matched], refused, damaged)
+    return chosen, refused | damaged
+
+
+def _with_inputs(store: Store, matched: Sequence[Manifest]) -> list[Manifest]:
+    """Return artifacts and all that they were made from, as far as the store holds it."""
+    from pipeline.errors import MissingInputError
+    from pipeline.sharing.names import Place
+
+    found: dict[str, Manifest] = {}
+    level = list(matched)
+    while level:
+        found |= {one.recipe_key: one for one in level}
+        inputs: dict[str, Manifest] = {}
+        for one in level:
+            for role in one.document["inputs"]:
+                try:
+                    source = store.input_of(one, role).manifest
+                except MissingInputError:
+                    continue
+                if not remote_store.is_source(Place.of(source)):
+                    inputs[source.recipe_key] = source
+        level = [one for key, one in inputs.items() if key not in found]
+    return list(found.values())
+
+
+def _sending(one: Manifest, licences: Licences, why: str | None, reason: str | None) -> Sending:
+    import datetime as dt
+    import getpass
+    import socket
+
+    from pipeline.sharing.push import Sending
+
+    of_data = tuple(licence.document for licence in licences.of(one) or ())
+    if why is None:
+        return Sending(one, of_data)
+    try:
+        who = getpass.getuser()
+    except (OSError, KeyError):  # an account without a name
+        who = ""
+    override = {
+        "reason": reason,
+        "against": why,
+        "by": f"{who}@{socket.gethostname()}",
+        "on": dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds"),
+    }
+    return Sending(one, of_data, override)
+
+
+def _require_allowed(
+    selectors: Sequence[str],
+    labels: Sequence[str],
+    refused: Mapping[str, str],
+    damaged: Mapping[str, str],
+) -> None:
+    """Refuse a selector without wildcards if none of what it names may be pushed."""
+    from pipeline.errors import UsageError, VerificationError
+
+    for selector in selectors:
+        named = [label for label in labels if remote_store.matches([selector], label)]
+        if re.search(r"[*?\[]", selector) or any(n not in {*refused, *damaged} for n in named):
+            continue
+        for label in named:
+            if label in damaged:
+                raise VerificationError(damaged[label])
+            more = f" (and {len(named) - 1} more artifacts)" if len(named) > 1 else ""
+            message = f"{refused[label]}{more}; or say why it may with --override-licence REASON"
+            raise UsageError(message)
+
+
+def _note(left_out: Mapping[str, str]) -> None:
+    for reason in list(left_out.values())[:NAMED]:
+        say(f"left out: {reason}")
+    if len(left_out) > NAMED:
+        say(f"and {len(left_out) - NAMED} more are left out; --json names them all")

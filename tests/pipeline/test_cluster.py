@@ -1,0 +1,392 @@
+"""Workers of dask: the same artifacts, whoever builds them and whoever dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from pipeline.cli import remote
+from pipeline.cli.cluster import Cluster, OnCluster, require_scheduler
+from pipeline.cli.devices import gpu_needed
+from pipeline.cli.graphs import graph_of
+from pipeline.cli.remote import Identity, build_remotely, identity_here
+from pipeline.errors import HeldError, PipelineError, UsageError
+from pipeline.store import Store
+from pipeline.verify import verify
+from tests.pipeline.conftest import REPOSITORY
+from tests.pipeline.toy import Digests, Toy, digests_of
+
+BUILD = ("build", "corruptions", "--datasets", "phantom-blood", "--workers", "2")
+SECONDS = 90
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture(scope="module")
+def one_run(tmp_path_factory: pytest.TempPathFactory, run_pipeline: Start) -> Digests:
+    """Return the digests that threads of one process make."""
+    root = tmp_path_factory.mktemp("threads") / "store"
+    assert run_pipeline(*BUILD, "--store", root).wait(SECONDS) == 0
+    return digests_of(root)
+
+
+@contextlib.contextmanager
+def dask(program: str, *arguments: str | Path, package: Path = REPOSITORY) -> Iterator[int]:
+    """Run a scheduler or a worker of dask, yielding its process id."""
+    python = [sys.executable, "-W", "ignore", "-m", f"distributed.cli.dask_{program}"]
+    process = subprocess.Popen(
+        [*python, *map(str, arguments)],
+        cwd="/",
+        env=os.environ | {"PYTHONPATH": str(package)},
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield process.pid
+    finally:
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+
+
+@pytest.fixture
+def scheduler(tmp_path: Path) -> Iterator[str]:
+    """Return the address of a scheduler without workers."""
+    file = tmp_path / "scheduler.json"
+    options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file)
+    with dask("scheduler", *options):
+        wait_for(file.exists)
+        wait_for(lambda: "tcp://" in file.read_text())
+        yield "tcp://" + file.read_text().partition("tcp://")[2].partition('"')[0]
+
+
+def worker(scheduler: str, *options: str, package: Path = REPOSITORY) -> Any:
+    """Run a worker with one thread until the end of the block."""
+    usual = ("--nthreads", "1", "--no-dashboard", "--local-directory", "/tmp")
+    return dask("worker", scheduler, *usual, *options, package=package)
+
+
+def wait_for(there: Callable[[], object]) -> None:
+    """Wait until something is so, and not for ever."""
+    deadline = time.monotonic() + SECONDS
+    while not there():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def begun(root: Path) -> bool:
+    """Tell whether any set of a build is published."""
+    return any(root.glob("corruptions/**/records/*.json"))
+
+
+def test_processes_make_what_threads_make(
+    one_run: Digests, run_pipeline: Start, tmp_path: Path
+) -> None:
+    """The digests do not depend on who builds."""
+    build = run_pipeline(*BUILD, "--scheduler", "processes", "--store", tmp_path / "store")
+    assert build.wait(SECONDS) == 0
+    assert digests_of(tmp_path / "store") == one_run
+
+
+def test_a_killed_worker_process_costs_nothing_but_time(
+    one_run: Digests, run_pipeline: Start, tmp_path: Path
+) -> None:
+    """Its unit is built by another; the run ends as if nothing had been."""
+    root = tmp_path / "store"
+    build = run_pipeline(*BUILD, "--scheduler", "processes", "--store", root)
+    wait_for(lambda: begun(root))
+    children = psutil.Process(build.pid).children(recursive=True)
+    workers = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
+    assert workers
+    workers[0].send_signal(signal.SIGKILL)
+    assert build.wait(SECONDS) == 0
+    assert digests_of(root) == one_run
+    assert verify(Store(root)) == []
+
+
+def test_a_killed_command_is_completed_by_any_other(
+    one_run: Digests, run_pipeline: Start, tmp_path: Path
+) -> None:
+    """With its worker processes gone, too, threads go on from what is published."""
+    root = tmp_path / "store"
+    build = run_pipeline(*BUILD, "--scheduler", "processes", "--store", root)
+    wait_for(lambda: begun(root))
+    children = psutil.Process(build.pid).children(recursive=True)
+    for process in (psutil.Process(build.pid), *children):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    build.wait()
+    assert run_pipeline(*BUILD, "--store", root).wait(SECONDS) == 0
+    assert digests_of(root) == one_run
+    assert verify(Store(root)) == []
+
+
+def test_a_scheduler_with_workers_that_die_and_come(
+    one_run: Digests, run_pipeline: Start, tmp_path: Path, scheduler: str
+) -> None:
+    """A run begins before the first worker, survives one's end, and is ended by another."""
+    root = tmp_path / "store"
+    with worker(scheduler, "--no-nanny") as first:
+        build = run_pipeline(*BUILD, "--scheduler", scheduler, "--store", root)
+        wait_for(lambda: begun(root))
+        os.kill(first, signal.SIGKILL)
+        with worker(scheduler, "--no-nanny"):
+            assert build.wait(SECONDS) == 0
+    assert digests_of(root) == one_run
+    assert verify(Store(root)) == []
+
+
+def test_a_worker_with_other_code_is_refused(
+    run_pipeline: Start, tmp_path: Path, scheduler: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One line says which worker, and why; nothing is built by it."""
+    other = tmp_path / "other"
+    for name in ("pipeline", "stages", "manifests"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / name, other / name, ignore=ignored)
+    with (other / "pipeline" / "digest.py").open("a") as file:
+        file.write("\n# another version\n")
+    root = tmp_path / "store"
+    with worker(scheduler, "--no-nanny", package=other):
+        wait_for(lambda: _workers(scheduler))
+        assert run_pipeline(*BUILD, "--scheduler", scheduler, "--store", root).wait(SECONDS) == 1
+        (error,) = [line for line in capfd.readouterr().err.splitlines() if "error:" in line]
+        assert "has other code" in error
+        with worker(scheduler, "--no-nanny"):
+            wait_for(lambda: len(_workers(scheduler)) == 2)
+            build = run_pipeline(*BUILD, "--scheduler", scheduler, "--store", root)
+            assert build.wait(SECONDS) == 0
+    assert "is not used" in capfd.readouterr().err
+    assert verify(Store(root)) == []
+
+
+def test_an_address_where_nobody_answers_is_told(
+    run_pipeline: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One line, which names the option, and no traceback."""
+    address = "tcp://127.0.0.1:1"
+    answer = run_pipeline(*BUILD, "--scheduler", address, "--store", tmp_path / "store")
+    assert answer.wait(SECONDS) == 1
+    error = capfd.readouterr().err
+    assert f"--scheduler {address}: no scheduler answers" in error
+    assert "Traceback" not in error
+
+
+def test_the_job_script_for_slurm_starts_our_kind_of_worker() -> None:
+    """As the documentation writes it: one thread, a limit of memory, an end before the job's."""
+    script = (
+        "from dask_jobqueue import SLURMCluster\n"
+        "if __name__ == '__main__':\n"
+        "    with SLURMCluster(cores=1, processes=1, memory='4GB', walltime='01:00:00',\n"
+        "            interface='lo', scheduler_options={'dashboard_address': None},\n"
+        "            worker_extra_args=['--lifetime', '55m', '--lifetime-stagger', '4m']) as c:\n"
+        "        print(c.job_script())\n"
+    )
+    pytest.importorskip("dask_jobqueue", reason="dask-jobqueue is not installed")
+    python = [sys.executable, "-W", "ignore", "-c", script]
+    done = subprocess.run(python, capture_output=True, text=True, timeout=SECONDS)
+    assert done.returncode == 0, done.stderr
+    (command,) = [line for line in done.stdout.splitlines() if "dask_worker" in line]
+    assert "#SBATCH -t 01:00:00" in done.stdout
+    for part in ("tcp://", "--nthreads 1", "--memory-limit 3.73GiB", "--lifetime 55m"):
+        assert part in command
+
+
+def test_a_graph_is_derived_from_arguments_alone(tmp_path: Path) -> None:
+    """All that a command would build, by recipe key, and nothing is changed."""
+    root = tmp_path / "store"
+    store, nodes = graph_of([*BUILD, "--store", str(root)])
+    assert store.root == root
+    assert sorted({node.recipe.stage for node in nodes.values()}) == ["corruptions", "datasets"]
+    assert len(nodes) == 36
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"version": "9"}, "runs medshards 9"),
+        ({"code": "1234567890"}, r"other code \(12345678\)"),
+        ({"manifests": "x"}, "--manifests"),
+    ],
+)
+def test_what_differs_is_said(change: dict[str, str], said: str) -> None:
+    """Version, code and manifests are compared, in this order."""
+    mine = Identity("1", "a" * 64, "m")
+    other = Identity(**{"version": "1", "code": "a" * 64, "manifests": "m", **change})
+    with pytest.raises(AssertionError, match=said):
+        raise AssertionError(mine.refusal(other))
+    assert mine.refusal(mine) == ""
+
+
+def test_a_store_that_is_another_folder_on_the_worker_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that does not see the run's own lease in the store builds nothing."""
+    monkeypatch.setattr(remote, "LATENCY_SECONDS", 0)
+    monkeypatch.setattr(remote, "wait_until", lambda there, seconds=0: there())
+    run = _common([*BUILD, "--store", str(tmp_path)], tmp_path / "leases" / "1-x.owner")
+    answer = build_remotely(run, "0" * 64, 0)
+    assert "hosts share" in answer["error"]["message"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_became_of_a_unit_is_told_in_words(tmp_path: Path) -> None:
+    """A unit that is built, held, or of no artifact: plain values, whatever happens."""
+    arguments = [*BUILD, "--store", str(tmp_path / "store")]
+    store, nodes = graph_of(arguments)
+    (clean,) = [node for node in nodes.values() if node.recipe.stage == "datasets"]
+    with store.writing():
+        run = _common(arguments, store.witness)
+        with store.lease(clean.recipe, 0):
+            assert build_remotely(run, clean.recipe.key, 0) == {"held": True}
+        answer = build_remotely(run, clean.recipe.key, 0)
+        assert set(answer) == {"seconds", "sealed", "host"}
+        assert answer["sealed"] is True
+        assert "no artifact" in build_remotely(run, "0" * 64, 0)["error"]["message"]
+
+
+@pytest.mark.parametrize("text", ["threads", "localhost:8786", "tcp://", "http://x"])
+def test_what_names_no_scheduler_is_refused(text: str) -> None:
+    """An address says how to speak to it."""
+    with pytest.raises(UsageError, match="--scheduler"):
+        require_scheduler(text)
+
+
+class FakeClient:
+    """A client whose workers a test describes, and which keeps what is submitted."""
+
+    def __init__(self, **workers: dict[str, float]) -> None:
+        self.workers = workers
+        self.submitted: list[dict[str, Any]] = []
+        self.futures: list[SimpleNamespace] = []
+
+    def nthreads(self) -> dict[str, int]:
+        """Return threads by worker."""
+        return dict.fromkeys(self.workers, 1)
+
+    def scheduler_info(self, n_workers: int) -> dict[str, Any]:
+        """Return resources by worker."""
+        return {"workers": {name: {"resources": r} for name, r in self.workers.items()}}
+
+    def run(self, *_: object, **__: object) -> dict[str, Any]:
+        """Return the identities of the workers."""
+        return dict.fromkeys(self.workers, remote.identity_fields(None))
+
+    def submit(self, *_: object, **options: object) -> SimpleNamespace:
+        """Keep what is submitted."""
+        self.submitted.append(options)
+        future = SimpleNamespace(callbacks=[])
+        future.add_done_callback = future.callbacks.append
+        self.futures.append(future)
+        return future
+
+    def cancel(self, futures: list[object]) -> None:
+        """Forget what is submitted."""
+
+    def answer(self, content: object) -> None:
+        """Answer the last that was submitted."""
+        future = self.futures[-1]
+
+        def result() -> object:
+            if isinstance(content, Exception):
+                raise content
+            return content
+
+        future.result = result
+        for callback in future.callbacks:
+            callback(future)
+
+
+def cluster(client: FakeClient, tmp_path: Path, **options: Any) -> Cluster:
+    """Return the pool of a run over a client."""
+    store: Any = SimpleNamespace(witness=tmp_path / "witness", sealed=lambda recipe: True)
+    return Cluster(client, OnCluster("tcp://x", (), None, **options), store)
+
+
+def test_units_go_to_workers_with_a_gpu_where_there_are_any(tmp_path: Path) -> None:
+    """The label is asked for only where some worker has it."""
+    unit = Toy().numbers().units[0]
+    for workers, wanted in (({"a": {"GPU": 1.0}, "b": {}}, {"GPU": 1}), ({"a": {}}, None)):
+        client = FakeClient(**workers)
+        cluster(client, tmp_path, needs=gpu_needed).submit(unit)
+        assert client.submitted[0]["resources"] == wanted
+
+
+def test_so_many_units_are_on_their_way_that_workers_are_busy(tmp_path: Path) -> None:
+    """Two for each thread, and a few where a cluster has yet to grow."""
+    assert cluster(FakeClient(a={}), tmp_path).capacity == 8
+    assert cluster(FakeClient(**{str(n): {} for n in range(20)}), tmp_path).capacity == 40
+
+
+def test_a_worker_that_comes_later_with_other_code_is_left_out(tmp_path: Path) -> None:
+    """Its unit is sent again, to the others; when none is left, the unit fails."""
+    client = FakeClient(a={}, b={})
+    future: Future[float] = cluster(client, tmp_path).submit(Toy().numbers().units[0])
+    client.answer({"refused": "it has other code", "worker": "b"})
+    assert client.submitted[-1]["workers"] == ["a"]
+    client.answer({"seconds": 2.5, "sealed": True, "host": "a"})
+    assert future.result(0) == 2.5
+    client = FakeClient(a={})
+    future = cluster(client, tmp_path).submit(Toy().numbers().units[0])
+    client.answer({"refused": "it has other code", "worker": "a"})
+    assert isinstance(future.exception(0), PipelineError)
+
+
+def test_errors_of_workers_are_of_their_own_kind(tmp_path: Path) -> None:
+    """What a worker met is what the command tells, with its exit code."""
+    said = {"kind": "DataError", "message": "label 9", "traceback": "there"}
+    for answer, kind, message in (
+        ({"error": said}, "DataError", "label 9"),
+        ({"error": said | {"kind": "os"}}, "PipelineError", "label 9"),
+        ({"held": True}, "HeldError", "numbers"),
+        (OSError("gone\nfar away"), "PipelineError", "no answer of a worker: gone"),
+    ):
+        client = FakeClient(a={})
+        future = cluster(client, tmp_path).submit(Toy().numbers().units[0])
+        client.answer(answer)
+        error = future.exception(0)
+        assert type(error).__name__ == kind
+        assert message in str(error)
+    assert HeldError.exit_code == 75
+
+
+def _common(arguments: list[str], witness: Path) -> dict[str, Any]:
+    identity = identity_here(None)
+    fields = {name: getattr(identity, name) for name in ("version", "code", "manifests")}
+    return {
+        "token": os.urandom(4).hex(),
+        "arguments": arguments,
+        "manifests": None,
+        "identity": fields,
+        "witness": str(witness),
+    }
+
+
+def _workers(scheduler: str) -> list[str]:
+    script = (
+        "import sys; from distributed import Client\n"
+        "if __name__ == '__main__':\n"
+        "    with Client(sys.argv[1]) as c: print(*c.nthreads())"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script, scheduler]
+    return subprocess.run(command, capture_output=True, text=True).stdout.split()
