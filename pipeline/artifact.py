@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.digest import Json, digest_json
-from pipeline.documents import Document, read_document
+from pipeline.documents import Document, read_document, seal_document
 from pipeline.errors import StoreError, UsageError, VerificationError
 from pipeline.mixed import MixedArray, Shapes, shape_columns, shapes_of
 from pipeline.schemas import ARTIFACT, is_readable
@@ -131,6 +131,11 @@ class Manifest:
         for shard in self.document["shards"]:
             files.update(shard["files"])
         return files
+
+    @property
+    def encoded(self) -> bytes:
+        """Bytes of ``manifest.json``."""
+        return seal_document(self.document)
 
     @property
     def identity(self) -> str:

@@ -88,11 +88,20 @@ def publication(store: Store, manifest: Manifest, url: str | None = None) -> dic
     """
     store.require_undamaged(manifest)
     sums = file_sums(manifest)
+    return companions(store, manifest, sums, url) | {
+        SUMS: "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode()
+    }
+
+
+def companions(
+    store: Store, manifest: Manifest, sums: Mapping[str, str], url: str | None = None
+) -> dict[str, bytes]:
+    """Return the metadata and the card of an artifact, given the SHA-256 of its files by path."""
+    own = {name: sums[name] for name in sorted([*manifest.files, MANIFEST])}
     licences = licences_of(store, manifest)
-    croissant = describe(manifest, sums, licences, index_schema(manifest), url)
+    croissant = describe(manifest, own, licences, index_schema(manifest), url)
     return {
         CROISSANT: (json.dumps(croissant, indent=1, ensure_ascii=False) + "\n").encode(),
-        SUMS: "".join(f"{digest}  {name}\n" for name, digest in sums.items()).encode(),
         CARD: card(manifest, licences, croissant["description"]).encode(),
     }
 
@@ -196,7 +205,7 @@ def _licence_url(spdx: str) -> str:
 
 def _file_objects(manifest: Manifest, sums: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     sizes = {name: entry["bytes"] for name, entry in manifest.files.items()}
-    sizes[MANIFEST] = (manifest.folder / MANIFEST).stat().st_size
+    sizes[MANIFEST] = len(manifest.encoded)
     for name, digest in sums.items():
         yield {
             "@type": "cr:FileObject",

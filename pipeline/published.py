@@ -21,6 +21,8 @@ from pipeline.soundness import fault_of_name
 SCHEMA = "medshards/published/1"
 PUBLISHED = "published.json"
 SUMS = "SHA256SUMS"
+RECIPES = "recipes"
+"""Folder, at the root of a store, of the recipes of what may not be passed on."""
 CATALOGUE = "catalogue.json"
 """Names what a store holds, at its root, for web servers that list nothing."""
 

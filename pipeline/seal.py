@@ -30,7 +30,7 @@ from pipeline.artifact import (
 from pipeline.digest import digest_bytes
 from pipeline.disk import remove_tree
 from pipeline.documents import Document, read_document, seal_document
-from pipeline.errors import DataError
+from pipeline.errors import DataError, VerificationError
 from pipeline.mixed import METADATA, group_metadata
 from pipeline.shards import array_metadata
 from pipeline.store import Store
@@ -44,6 +44,11 @@ def seal(store: Store, node: Node) -> Manifest | None:
     Returns
     -------
     The manifest, or None while shards are missing.
+
+    Raises
+    ------
+    VerificationError
+        If its content is not the one that its node promises.
     """
     folder = store.folder(node.recipe)
     if len(store.records(node.recipe)) < node.shards:
@@ -64,6 +69,7 @@ def seal(store: Store, node: Node) -> Manifest | None:
             raise DataError(message)
         records.append(record)
     document = _manifest(store, node, records)
+    _require_promised(node, document["content_digest"], folder)
     with store.staging() as staging:
         for name, data in _array_files(node, records).items():
             _publish(store, staging / "metadata.part", folder / name, data)
@@ -119,6 +125,16 @@ def _manifest(store: Store, node: Node, records: list[Document]) -> Document:
             "seconds": round(sum(record["seconds"] for record in records), 4),
         },
     }
+
+
+def _require_promised(node: Node, digest: str, folder: Path) -> None:
+    if node.promised not in {None, digest}:
+        message = (
+            f"made here it has the content {digest[:12]}, not the promised "
+            f"{str(node.promised)[:12]}: it is not sealed; `pipeline doctor` tells what this "
+            f"machine makes otherwise; remove {folder} before you pull it"
+        )
+        raise VerificationError(message)
 
 
 def _attributes(node: Node, records: list[Document]) -> dict[str, Any]:

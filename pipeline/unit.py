@@ -61,6 +61,8 @@ class Node:
     """Largest difference allowed between two builds; None where they must be equal."""
     aligned: str | None = None
     """Role of the input that has the same rows: what both indices say of a row must be equal."""
+    promised: str | None = None
+    """Content digest without which it is not sealed; None where nobody has promised any."""
 
     @property
     def shards(self) -> int:

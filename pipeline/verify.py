@@ -21,7 +21,7 @@ from pipeline.digest import digest_file
 from pipeline.documents import read_document
 from pipeline.errors import PipelineError, StoreError, VerificationError
 from pipeline.passes import Items, Passes
-from pipeline.published import CATALOGUE, PUBLISHED, Published
+from pipeline.published import CATALOGUE, PUBLISHED, RECIPES, Published
 from pipeline.store import (
     DOWNLOADS,
     LEASES,
@@ -261,6 +261,8 @@ def _own_files(store: Store) -> Iterator[Problem]:
     for name in (STORE_FILE, VERIFICATION_FILE, CATALOGUE):
         if (store.root / name).exists():
             yield from _document(store, "", store.root / name)
+    for path in sorted((store.root / RECIPES).rglob("*.json")):
+        yield from _document(store, "", path)
     try:
         store.pins()
     except PipelineError as error:
@@ -274,8 +276,10 @@ def _leftovers(store: Store) -> Iterator[Problem]:
     known = {STORE_FILE, VERIFICATION_FILE, SOURCES_FILE, CATALOGUE, ".gitkeep"}
     for path in sorted(store.root.rglob("*")) if store.root.is_dir() else []:
         parts = path.relative_to(store.root).parts
-        inside = parts[0] in {STAGING, LEASES, DOWNLOADS} or any(
-            is_recipe_key(part) for part in parts
+        inside = (
+            (parts[0] == RECIPES and path.suffix == ".json")
+            or parts[0] in {STAGING, LEASES, DOWNLOADS}
+            or any(is_recipe_key(part) for part in parts)
         )
         if path.is_file() and not inside and parts[0] not in known:
             yield Problem("", "/".join(parts), "unexpected", "no artifact knows this file")

@@ -64,7 +64,9 @@ class FaultyServer:
 
 
 @contextlib.contextmanager
-def faulty_server(folder: Path | None = None, upstream: str | None = None) -> Iterator[FaultyServer]:
+def faulty_server(
+    folder: Path | None = None, upstream: str | None = None
+) -> Iterator[FaultyServer]:
     """Run a server of a folder's files, or one that passes requests on to another server."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
@@ -104,6 +106,7 @@ def s3_server() -> Iterator[str]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for a packet's receipt
 
     def do_GET(self) -> None:
         state: FaultyServer = self.server.state  # type: ignore[attr-defined]

@@ -45,16 +45,7 @@ def maker(study: Study, manifest: Manifest, inputs: dict[str, Artifact]) -> Node
     MissingInputError
         Saying what to do if what made it is not declared, not at hand, or another by now.
     """
-    nodes = {role: _input(manifest, role, artifact) for role, artifact in inputs.items()}
-    try:
-        node = _declared(study, manifest, nodes)
-    except ManifestError:
-        raise
-    except UsageError as error:
-        message = f"what made it is not declared: {error}; give --manifests if it is yours"
-        raise MissingInputError(message) from error
-    except MissingInputError as error:
-        raise MissingInputError(_with_command(str(error), manifest)) from error
+    node = declared_maker(study, manifest, inputs)
     found = study.store.sealed(node.recipe)
     if found is None or found.recipe_key != manifest.recipe_key:
         changes = "; ".join(map(str, recipe_differences(manifest, node.recipe)))
@@ -64,6 +55,26 @@ def maker(study: Study, manifest: Manifest, inputs: dict[str, Artifact]) -> Node
         )
         raise MissingInputError(message)
     return node
+
+
+def declared_maker(study: Study, manifest: Manifest, inputs: dict[str, Artifact]) -> Node:
+    """Return the node that is declared now for a sealed artifact, whatever its key is by now.
+
+    Raises
+    ------
+    MissingInputError
+        Saying what to do if what made it is not declared or not at hand.
+    """
+    nodes = {role: _input(manifest, role, artifact) for role, artifact in inputs.items()}
+    try:
+        return _declared(study, manifest, nodes)
+    except ManifestError:
+        raise
+    except UsageError as error:
+        message = f"what made it is not declared: {error}; give --manifests if it is yours"
+        raise MissingInputError(message) from error
+    except MissingInputError as error:
+        raise MissingInputError(_with_command(str(error), manifest)) from error
 
 
 def without_weights(error: MissingInputError, manifest: Manifest) -> MissingInputError:

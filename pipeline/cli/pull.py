@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,7 +11,18 @@ from pipeline.cli import options, remote_store
 from pipeline.cli.output import print_json, say, show, size
 
 if TYPE_CHECKING:
+    from pipeline.cli.rendering import Renders
+    from pipeline.sharing.names import Place
     from pipeline.sharing.pull import PullPlan
+
+Render = Annotated[
+    bool,
+    typer.Option(
+        "--render",
+        help="Fetch the recipes and digests of sets alone, render them from the clean splits that "
+        "are here, and prove each identical.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +34,9 @@ def pull(
     url: remote_store.Url,
     selectors: remote_store.Selectors = None,
     store: options.Store = options.DEFAULT_STORE,
+    manifests: options.Manifests = None,
     with_inputs: remote_store.WithInputs = False,
+    render: Render = False,
     workers: remote_store.Transfers = remote_store.DEFAULT_TRANSFERS,
     retries: remote_store.Retries = remote_store.DEFAULT_RETRIES,
     timeout: remote_store.Timeout = remote_store.DEFAULT_TIMEOUT,
@@ -34,6 +47,9 @@ def pull(
 
     What is here is not moved again, so that the same command goes on from an interrupted one.
     Every file is compared with its digest before it gets its name: wrong bytes are exit 5.
+
+    With --render no pixels of sets move: they are made here, and a set that does not come out
+    with the digest it has there is not sealed: exit 5. Exit 4 if its clean split is not here.
     """
     from pipeline.cli.transfer_display import TransferDisplay
     from pipeline.sharing.pull import plan_pull
@@ -43,38 +59,77 @@ def pull(
     opened = Store.open(store)
     holdings = remote_store.holdings_of(url, remote_store.patience(retries, timeout))
     chosen = selectors or []
-    places = holdings.sealed
+    places = remote_store.available(holdings, with_recipes=render)
     remote_store.require_matches(chosen, [place.label for place in places], holdings.remote.url)
+    matched = [place for place in places if remote_store.matches(chosen, place.label)]
+    made = [place for place in matched if render and _is_rendered(place)]
+    recipes = holdings.manifests(made, workers)
+    moved = [place for place in matched if place not in recipes]
+    if with_inputs:
+        moved += remote_store.inputs_there(holdings, recipes.values())
     plan = plan_pull(
         opened,
         holdings,
-        [place for place in places if remote_store.matches(chosen, place.label)],
+        moved,
         workers=workers,
         wants_input=(lambda place: not remote_store.is_source(place)) if with_inputs else None,
     )
     for label in plan.absent:
         say(f"not there: {label}, from which others were made")
+    fetched = sum(len(one.encoded) for one in recipes.values()), len(recipes)
+    said: dict[str, Any] = {"rendered": len(recipes)} if render else {}
     if dry_run:
-        _show(url, plan, as_json=as_json)
+        _show(url, plan, [*recipes], fetched, said, as_json=as_json)
         return
     with TransferDisplay("pulling", plan.nbytes, plan.objects) as display:
         outcome = take(opened, holdings, plan, workers=workers, told=display)
     outcome.raise_failures()
+    there = plan.there
+    if recipes:
+        from pipeline.cli.rendering import plan_renders
+        from pipeline.cli.rendering import render as make
+        from pipeline.cli.study import Study
+
+        renders: Renders = plan_renders(Study(opened, manifests), [*recipes.values()])
+        make(opened, renders, options.DEFAULT_WORKERS)
+        there += renders.there
+        said = {"rendered": len(renders.nodes)}
     _hint(plan, chosen, with_inputs=with_inputs)
     if as_json:
-        totals = (outcome.nbytes, outcome.objects, outcome.artifacts, plan.there)
-        print_json("pull", remote_store.content(url, *totals, dry_run=False))
-    else:
-        show(remote_store.told("pulled", outcome, plan.there))
+        totals = (outcome.nbytes + fetched[0], outcome.objects + fetched[1], outcome.artifacts)
+        print_json("pull", remote_store.content(url, *totals, there, dry_run=False) | said)
+        return
+    if render:
+        proved = f"{said['rendered']} sets rendered here, each proved identical by its digest"
+        show(f"{proved}; {fetched[1]} recipes, {size(fetched[0])} fetched")
+    if plan.fetches or not render:
+        show(remote_store.told("pulled", outcome, there))
 
 
-def _show(url: str, plan: PullPlan, *, as_json: bool) -> None:
-    totals = (plan.nbytes, plan.objects, len(plan.fetches), plan.there)
+def _is_rendered(place: Place) -> bool:
+    from pipeline.cli.rendering import is_rendered
+
+    return is_rendered(place)
+
+
+def _show(
+    url: str,
+    plan: PullPlan,
+    made: Sequence[Place],
+    fetched: tuple[int, int],
+    said: dict[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    nbytes, objects = plan.nbytes + fetched[0], plan.objects + fetched[1]
+    totals = (nbytes, objects, len(plan.fetches), plan.there)
     if as_json:
-        print_json("pull", remote_store.content(url, *totals, dry_run=True))
+        print_json("pull", remote_store.content(url, *totals, dry_run=True) | said)
         return
     for fetch in plan.fetches:
         show(f"{fetch.place.label}  {size(fetch.nbytes)}")
+    for place in made:
+        show(f"{place.label}  rendered here")
     show(f"would pull {totals[2]} artifacts, {totals[1]} objects, {size(totals[0])}")
 
 

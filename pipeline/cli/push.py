@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from pipeline.cli.output import print_json, say, show, size
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
     from pipeline.sharing.licences import Licences
-    from pipeline.sharing.push import Sending
+    from pipeline.sharing.push import Companions, Sending
     from pipeline.store import Store
 
 NAMED = 20
@@ -28,6 +29,17 @@ Override = Annotated[
         help="Push what licences do not let be passed on, too; the reason is kept beside it.",
     ),
 ]
+
+
+@dataclass(frozen=True)
+class Picked:
+    """What a push is about."""
+
+    sendings: list[Sending]
+    recipes: list[Manifest]
+    """Sets of which the recipe may be passed on, and nothing else."""
+    left_out: dict[str, str]
+    """Reasons, by label."""
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +63,8 @@ def push(
 
     What is there is not sent again, so that the same command goes on from an interrupted one. An
     artifact exists there once all of it has arrived. What its licence does not let be passed on is
-    left out, or refused where it was named: exit 2.
+    left out, or refused where it was named: exit 2; of a set that is left out the recipe is sent,
+    from which `pull --render` makes it of one's own copy of the data.
     """
     from pipeline.cli.transfer_display import TransferDisplay
     from pipeline.errors import UsageError
@@ -65,17 +78,26 @@ def push(
         message = "--override-licence: give the reason, which is kept beside what is pushed"
         raise UsageError(message)
     opened = Store.open(store)
-    chosen, left_out = _chosen(opened, selectors or [], override_licence, with_inputs=with_inputs)
+    picked = _chosen(opened, selectors or [], override_licence, with_inputs=with_inputs)
+    chosen, left_out = picked.sendings, picked.left_out
     tries = remote_store.patience(retries, timeout)
     remote = open_remote(url, tries)
     if not remote.writable:
         remote.session()
     holdings = Holdings.of(remote, tries)
-    plan = plan_push(opened, holdings, chosen, workers=workers)
+    described = _companions(opened)
+    plan = plan_push(
+        opened, holdings, chosen, workers=workers, companions=described, recipes=picked.recipes
+    )
     _note(left_out)
+    if picked.recipes:
+        say(f"{len(picked.recipes)} sets are there as recipes: `pipeline pull --render` makes them")
     for label in plan.differing:
         say(f"kept there: {label}: another build of it was pushed before, with other content")
-    said: dict[str, Any] = {"left_out": [{"artifact": a, "reason": r} for a, r in left_out.items()]}
+    said: dict[str, Any] = {
+        "recipes": len(picked.recipes),
+        "left_out": [{"artifact": a, "reason": r} for a, r in left_out.items()],
+    }
     if dry_run:
         totals = (plan.nbytes, plan.objects, len(plan.sendings), plan.there)
         if as_json:
@@ -86,7 +108,7 @@ def push(
         show(f"would push {totals[2]} artifacts, {totals[1]} objects, {size(totals[0])}")
         return
     with TransferDisplay("pushing", plan.nbytes, plan.objects) as display:
-        outcome = send(opened, holdings, plan, workers=workers, told=display)
+        outcome = send(opened, holdings, plan, workers=workers, told=display, companions=described)
     outcome.raise_failures()
     if as_json:
         totals = (outcome.nbytes, outcome.objects, outcome.artifacts, plan.there)
@@ -97,7 +119,7 @@ def push(
 
 def _chosen(
     store: Store, selectors: Sequence[str], reason: str | None, *, with_inputs: bool
-) -> tuple[list[Sending], dict[str, str]]:
+) -> Picked:
     """Return what is pushed, and why what is selected beside it is not.
 
     Raises
@@ -108,8 +130,10 @@ def _chosen(
         If it names what the last `verify` found damaged.
     """
     from pipeline.cli.licences import KINDS, OTHER
+    from pipeline.cli.rendering import is_rendered
     from pipeline.errors import VerificationError
     from pipeline.sharing.licences import Licences
+    from pipeline.sharing.names import Place
 
     every = list(store.manifests())
     remote_store.require_matches(selectors, [one.label for one in every], str(store.root))
@@ -117,7 +141,8 @@ def _chosen(
     licences = Licences(store, KINDS, OTHER)
     refused: dict[str, str] = {}
     damaged: dict[str, str] = {}
-    chosen = []
+    chosen: list[Sending] = []
+    recipes: list[Manifest] = []
     for one in _with_inputs(store, matched) if with_inputs else matched:
         try:
             store.require_undamaged(one)
@@ -127,10 +152,18 @@ def _chosen(
         why = licences.refusal(one)
         if why is not None and reason is None:
             refused[one.label] = why
+            recipes += [one] if is_rendered(Place.of(one)) else []
         else:
             chosen.append(_sending(one, licences, why, reason))
     _require_allowed(selectors, [one.label for one in matched], refused, damaged)
-    return chosen, refused | damaged
+    return Picked(chosen, recipes, refused | damaged)
+
+
+def _companions(store: Store) -> Companions:
+    """Return what makes Croissant metadata and a card of each artifact."""
+    from pipeline.croissant import companions
+
+    return lambda manifest, sums: companions(store, manifest, sums)
 
 
 def _with_inputs(store: Store, matched: Sequence[Manifest]) -> list[Manifest]:

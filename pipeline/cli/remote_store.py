@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError, UsageError
 from pipeline.selectors import selects, unmatched
 
 if TYPE_CHECKING:
+    from pipeline.artifact import Manifest
     from pipeline.sharing.holdings import Holdings
     from pipeline.sharing.names import Place
     from pipeline.sharing.patience import Patience
@@ -61,6 +62,20 @@ def holdings_of(url: str, tries: Patience) -> Holdings:
     from pipeline.sharing.remote import open_remote
 
     return Holdings.of(open_remote(url, tries), tries)
+
+
+def available(holdings: Holdings, *, with_recipes: bool = False) -> list[Place]:
+    """Return the artifacts that a remote store has, and those whose recipes it has."""
+    return sorted([*holdings.sealed, *(holdings.recipes if with_recipes else ())])
+
+
+def inputs_there(holdings: Holdings, manifests: Iterable[Manifest]) -> list[Place]:
+    """Return where a remote has what was made into others, sources left out."""
+    from pipeline.sharing.holdings import inputs_of
+
+    wanted = dict.fromkeys(place for one in manifests for place in inputs_of(one))
+    found = [holdings.resolve(place) for place in wanted if not is_source(place)]
+    return list(dict.fromkeys(place for place in found if place is not None))
 
 
 def is_source(place: Place) -> bool:

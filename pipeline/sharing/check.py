@@ -13,6 +13,7 @@ from pipeline.published import PUBLISHED, records_of
 from pipeline.sharing.holdings import Holdings, in_parallel
 from pipeline.sharing.names import Place
 from pipeline.sharing.patience import AbsentError
+from pipeline.sharing.recipes import path_of_recipe
 from pipeline.sharing.remote import read_small
 from pipeline.sharing.streams import Checked
 from pipeline.verify import Problem
@@ -34,7 +35,17 @@ def verify_remote(
     """
     places = [place for place in holdings.files if selected(place.label)]
     found = in_parallel(lambda place: _artifact(holdings, place, progress), places, workers)
+    recipes = [place for place in holdings.recipes if selected(place.label)]
+    found += in_parallel(lambda place: _recipe(holdings, place), recipes, workers)
     return [problem for problems in found for problem in problems]
+
+
+def _recipe(holdings: Holdings, place: Place) -> list[Problem]:
+    try:
+        holdings.manifest(place)
+    except PipelineError as error:
+        return [Problem(place.label, path_of_recipe(place), "manifest", str(error))]
+    return []
 
 
 def _artifact(

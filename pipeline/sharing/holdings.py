@@ -16,6 +16,7 @@ from pipeline.errors import MissingInputError, StoreError, VerificationError
 from pipeline.published import CATALOGUE, PUBLISHED, Published
 from pipeline.sharing.names import Place, fault_of_place, split_path
 from pipeline.sharing.patience import AbsentError, Patience
+from pipeline.sharing.recipes import path_of_recipe, place_of_recipe
 from pipeline.sharing.remote import Remote, read_small
 from pipeline.store import ALIAS_SCHEMA, SCHEMA, STORE_FILE, is_recipe_key
 
@@ -34,6 +35,8 @@ class Holdings:
     files: dict[Place, dict[str, int]]
     """Files of each artifact by their path below its folder, with bytes; all that are there, or
     of a remote that lists nothing what its catalogue names."""
+    recipes: dict[Place, int] = field(default_factory=dict)
+    """Artifacts of which the recipe is there and nothing else, with the bytes of the recipe."""
     _manifests: dict[Place, Manifest] = field(default_factory=dict)
     _aliases: dict[Place, Place] = field(default_factory=dict)
 
@@ -50,6 +53,7 @@ class Holdings:
         """
         _check_schema(remote, patience)
         found: dict[Place, dict[str, int]] = {}
+        recipes: dict[Place, int] = {}
         for path, nbytes in _paths(remote, patience):
             try:
                 split = split_path(path)
@@ -58,7 +62,10 @@ class Holdings:
                 raise VerificationError(message) from error
             if split is not None and split[1]:
                 found.setdefault(split[0], {})[split[1]] = nbytes
-        return cls(remote, patience, dict(sorted(found.items())))
+            elif place := place_of_recipe(path):
+                recipes[place] = nbytes
+        lonely = {p: n for p, n in sorted(recipes.items()) if MANIFEST not in found.get(p, {})}
+        return cls(remote, patience, dict(sorted(found.items())), lonely)
 
     @property
     def sealed(self) -> list[Place]:
@@ -87,8 +94,11 @@ class Holdings:
             If it was changed, or is not what belongs there.
         """
         if place not in self._manifests:
-            where = self.where(place, MANIFEST)
-            data = read_small(self.remote, f"{place.path}/{MANIFEST}", self.patience)
+            path = f"{place.path}/{MANIFEST}"
+            if place in self.recipes:
+                path = path_of_recipe(place)
+            where = f"{self.remote.url}: {path}"
+            data = read_small(self.remote, path, self.patience)
             if data is None:
                 message = f"{where} is gone"
                 raise MissingInputError(message)
@@ -192,6 +202,7 @@ def _catalogue(holdings: Holdings) -> Document:
             for place, files in holdings.files.items()
             if files.keys() & {MANIFEST, ALIAS}
         },
+        "recipes": {path_of_recipe(place): size for place, size in holdings.recipes.items()},
     }
 
 
@@ -221,10 +232,17 @@ def _paths(remote: Remote, patience: Patience) -> Iterator[tuple[str, int]]:
 
 
 def _catalogued(document: Mapping[str, object], where: str) -> Iterator[tuple[str, int]]:
+    recipes = document.get("recipes")
+    for path, nbytes in recipes.items() if isinstance(recipes, dict) else ():
+        yield path, _size(path, nbytes, where)
     artifacts = document.get("artifacts")
     for path, files in artifacts.items() if isinstance(artifacts, dict) else ():
         for name, nbytes in files.items() if isinstance(files, dict) else ():
-            if type(nbytes) is not int or nbytes < 0:
-                message = f"{where}: refused: {path}/{name} has {nbytes!r} bytes"
-                raise VerificationError(message)
-            yield f"{path}/{name}", nbytes
+            yield f"{path}/{name}", _size(f"{path}/{name}", nbytes, where)
+
+
+def _size(path: str, nbytes: object, where: str) -> int:
+    if type(nbytes) is not int or nbytes < 0:
+        message = f"{where}: refused: {path} has {nbytes!r} bytes"
+        raise VerificationError(message)
+    return nbytes

@@ -110,5 +110,7 @@ def _told() -> Iterator[None]:
         raise RemoteError(reason, final=final) from error
     except TimeoutError as error:
         raise RemoteError("the server does not answer in time") from error
+    except aiohttp.ClientPayloadError as error:
+        raise RemoteError("cut short: the answer ended too early", wrong=True) from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise RemoteError(f"{type(error).__name__}: {error}".splitlines()[0]) from error

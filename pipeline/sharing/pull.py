@@ -38,7 +38,7 @@ class Fetch:
     @property
     def nbytes(self) -> int:
         """Bytes to be moved."""
-        documents = len(seal_document(self.manifest.document))
+        documents = len(self.manifest.encoded)
         documents += len(self.published.encode()) if self.published else 0
         files = sum(int(entry["bytes"]) for entry in self.missing.values())
         return files + sum(self.beside.values()) + documents
@@ -239,7 +239,7 @@ class _Pulling:
         for part in (self._folder, *self._folder.parents):
             if part.is_relative_to(self.store.root):
                 self.store.disk.sync_folder(part)
-        return moved + self._publish(MANIFEST, seal_document(fetch.manifest.document))
+        return moved + self._publish(MANIFEST, fetch.manifest.encoded)
 
     def _record(self, path: str) -> int:
         if (self._folder / path).exists():

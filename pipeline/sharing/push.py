@@ -11,12 +11,13 @@ from typing import Any, TypeAlias
 
 from pipeline.artifact import ALIAS, MANIFEST, Manifest
 from pipeline.digest import digest_bytes
-from pipeline.documents import parse_document, seal_document
+from pipeline.documents import parse_document
 from pipeline.errors import PipelineError, StoreError, VerificationError
 from pipeline.published import PUBLISHED, SUMS, Published, records_of
 from pipeline.sharing.holdings import Holdings, in_parallel, require_store_file, write_catalogue
 from pipeline.sharing.names import Place
 from pipeline.sharing.patience import RemoteError
+from pipeline.sharing.recipes import path_of_recipe
 from pipeline.sharing.streams import Checked, file_pieces
 from pipeline.sharing.transfer import Moved, Outcome, Told, Work, carry_out
 from pipeline.store import Store
@@ -42,9 +43,18 @@ class Sending:
         """Where it lies, here and there."""
         return Place.of(self.manifest)
 
+    @property
+    def pushed(self) -> Manifest:
+        """The manifest as it is pushed: its provenance tells of an override."""
+        if self.override is None:
+            return self.manifest
+        document = self.manifest.document
+        told = {**document["provenance"], "licence_override": dict(self.override)}
+        return Manifest(self.manifest.folder, {**document, "provenance": told})
+
     def beside(self, sums: Mapping[str, str], companions: Companions) -> dict[str, bytes]:
         """Return ``SHA256SUMS`` and the companions; `sums` has every file and record."""
-        found = dict(companions(self.manifest, sums))
+        found = dict(companions(self.pushed, sums))
         all_sums = {**sums, **{path: _sha256(data) for path, data in found.items()}}
         lines = [f"{digest}  {path}\n" for path, digest in sorted(all_sums.items())]
         return found | {SUMS: "".join(lines).encode()}
@@ -55,7 +65,7 @@ class Sending:
             path: {"bytes": len(data), "blake3": digest_bytes(data)}
             for path, data in {**records, **beside}.items()
         }
-        return Published(self.manifest.identity, files, self.licences, self.override)
+        return Published(self.pushed.identity, files, self.licences, self.override)
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,8 @@ class PushPlan:
     """Those of them that another build sealed there with other content."""
     nbytes: int
     objects: int
+    recipes: Mapping[str, bytes] = field(default_factory=dict)
+    """Recipes by their path, of what is not pushed itself."""
 
 
 def plan_push(
@@ -79,8 +91,9 @@ def plan_push(
     *,
     workers: int,
     companions: Companions = lambda _manifest, _sums: {},
+    recipes: Iterable[Manifest] = (),
 ) -> PushPlan:
-    """Return what a push of the chosen artifacts would move; nothing is changed.
+    """Return what a push of the chosen artifacts, and of recipes, would move; nothing is changed.
 
     A file that is there with the right size is counted as moved already.
     """
@@ -98,6 +111,13 @@ def plan_push(
     for one in sendings:
         counts = _missing(one, holdings.files.get(one.place, {}), companions)
         nbytes, objects = nbytes + sum(counts), objects + len(counts)
+    texts = {
+        path_of_recipe(place): one.encoded
+        for one in recipes
+        if (place := Place.of(one)) not in holdings.recipes
+        and MANIFEST not in holdings.files.get(place, {})
+    }
+    nbytes, objects = nbytes + sum(map(len, texts.values())), objects + len(texts)
     differing = in_parallel(lambda one: _differs(one, holdings), kept, workers)
     return PushPlan(
         tuple(sendings),
@@ -106,6 +126,7 @@ def plan_push(
         tuple(one.manifest.label for one, other in zip(kept, differing, strict=True) if other),
         nbytes,
         objects,
+        texts,
     )
 
 
@@ -125,19 +146,19 @@ def push(
     """
     remote, moved = holdings.remote, Moved(told)
     with remote.session():
-        if plan.sendings or plan.aliases:
+        if plan.objects:
             require_store_file(remote, holdings.patience)
         work = [
             _Pushing(store.root / one.place.path, holdings, one, moved, companions).work()
             for one in plan.sendings
         ]
         outcome = carry_out(work, workers, holdings.patience)
-        for place, data in plan.aliases.items():
-            path = f"{place.path}/{ALIAS}"
+        documents = {f"{place.path}/{ALIAS}": data for place, data in plan.aliases.items()}
+        for path, data in (documents | dict(plan.recipes)).items():
             what = f"{remote.url}: {path}"
             holdings.patience.keep_trying(what, partial(remote.replace, path, data))
             outcome.objects += 1
-            moved.add(len(data), place.label)
+            moved.add(len(data), path)
         write_catalogue(remote, holdings.patience)
     outcome.nbytes = moved.nbytes
     return outcome
@@ -211,10 +232,10 @@ class _Pushing:
             self.sums[path] = _sha256(data)
             if not self._is_there(path, digest_bytes(data)):
                 moved += self._put(path, data)
-        manifest = _read(self.folder / MANIFEST)
-        if manifest != seal_document(self.sending.manifest.document):
+        if _read(self.folder / MANIFEST) != self.sending.manifest.encoded:
             message = f"{self.folder / MANIFEST}: changed meanwhile: run `pipeline verify`"
             raise VerificationError(message)
+        manifest = self.sending.pushed.encoded
         self.sums[MANIFEST] = _sha256(manifest)
         beside = self.sending.beside(self.sums, self.companions)
         published = self.sending.published(records, beside)
@@ -281,12 +302,12 @@ def _missing(one: Sending, there: Mapping[str, int], companions: Companions) -> 
     beside = one.beside(dict.fromkeys([*sizes, MANIFEST], _UNKNOWN), companions)
     found += map(len, beside.values())
     published = len(one.published(records, beside).encode())
-    return [*found, published, len(seal_document(manifest.document))]
+    return [*found, published, len(one.pushed.encoded)]
 
 
 def _differs(one: Sending, holdings: Holdings) -> bool:
     """Tell whether what is sealed there has other content, as far as its size gives it away."""
-    size = len(seal_document(one.manifest.document))
+    size = len(one.manifest.encoded)
     if holdings.files[one.place][MANIFEST] == size:
         return False
     return holdings.manifest(one.place).content_digest != one.manifest.content_digest

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 PART = 16 << 20
 """Bytes of one part of a large object, and of one request for a part of it; S3 wants ≥ 5 MiB."""
 
+_REQUEST_TIMEOUTS = 4
+"""Waits that a request may take as long as all together, besides its bytes."""
+_SLOWEST = 32 << 10
+"""Bytes per second below which a request is given up."""
+
 _DIGEST = "blake3"
 _ABSENT = frozenset({"404", "NoSuchKey", "NotFound"})
 _FINAL = frozenset(
@@ -94,7 +99,8 @@ class S3Remote:
 
         def part(start: int, stop: int) -> bytes:
             with _told():
-                data = bytes(self._fs.cat_file(address, start=start, end=stop))
+                limit = self._seconds(stop - start)
+                data = bytes(self._fs.cat_file(address, start=start, end=stop, timeout=limit))
             if nbytes is not None and len(data) != stop - start:
                 reason = f"cut short: {start + len(data)} of {nbytes} bytes"
                 raise RemoteError(reason, wrong=True)
@@ -102,7 +108,7 @@ class S3Remote:
 
         if nbytes is None:
             with _told():
-                yield self._fs.cat_file(address)
+                yield self._fs.cat_file(address, timeout=self._seconds(PART))
             return
         if nbytes <= PART:
             yield part(0, nbytes) if nbytes else b""
@@ -151,9 +157,17 @@ class S3Remote:
         return self._prefix + path
 
     def _ask(self, method: str, **options: object) -> dict[str, Any]:
-        fs = self._fs
+        fs, body = self._fs, options.get("Body", b"")
+        limit = self._seconds(len(body) if isinstance(body, bytes) else 0)
         with _told():
-            return dict(fs.call_s3(method, Bucket=self._bucket, **options))
+            return dict(fs.call_s3(method, Bucket=self._bucket, timeout=limit, **options))
+
+    def _seconds(self, nbytes: int) -> float:
+        """Return how long a request may take at most.
+
+        Some waits have no limit of their own, as that for a leave to send a body.
+        """
+        return _REQUEST_TIMEOUTS * self._patience.timeout + nbytes / _SLOWEST
 
 
 def _regrouped(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -188,11 +202,18 @@ def _told() -> Iterator[None]:
 
 
 def _reason(error: Exception) -> RemoteError:
+    from aiohttp import ClientPayloadError
+    from botocore.exceptions import ChecksumError, FlexibleChecksumError, IncompleteReadError
+
     cause: BaseException | None = error
     while cause is not None and not isinstance(getattr(cause, "response", None), Mapping):
         cause = cause.__cause__
     code = str(cause.response.get("Error", {}).get("Code", "")) if cause is not None else ""  # type: ignore[attr-defined]
     text = (str(error) or type(error).__name__).splitlines()[0]
+    if _came_of(error, ChecksumError, FlexibleChecksumError):
+        return RemoteError("its bytes do not match the checksum that S3 has of it", wrong=True)
+    if _came_of(error, ClientPayloadError, IncompleteReadError):
+        return RemoteError("cut short: the answer ended too early", wrong=True)
     if code == "NoSuchBucket":
         return RemoteError("there is no such bucket", final=True)
     if code in _ABSENT or (isinstance(error, FileNotFoundError) and not code):
@@ -200,3 +221,10 @@ def _reason(error: Exception) -> RemoteError:
     if isinstance(error, TimeoutError):
         text = "the server does not answer in time"
     return RemoteError(text, final=code in _FINAL or isinstance(error, PermissionError))
+
+
+def _came_of(error: BaseException | None, *kinds: type[BaseException]) -> bool:
+    """Tell whether an error, or what it was raised from, is of one of these kinds."""
+    while error is not None and not isinstance(error, kinds):
+        error = error.__cause__ or error.__context__
+    return error is not None

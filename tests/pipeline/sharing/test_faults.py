@@ -36,9 +36,7 @@ def test_a_pull_gets_over_passing_faults(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_pull_stops_and_resumes(
-    served: Lab, here: Path, reference: Digests, kind: Kind
-) -> None:
+def test_a_pull_stops_and_resumes(served: Lab, here: Path, reference: Digests, kind: Kind) -> None:
     """A shard that cannot be had is named, nothing of it is accepted, all else is kept."""
     if kind == "stall":
         served.patience = lambda: patient(timeout=0.1)
@@ -130,6 +128,8 @@ def test_nobody_answers(here: Path) -> None:
 def test_the_verify_of_a_remote_that_lies(served: Lab) -> None:
     """Wrong and cut bodies are problems of the files they belong to."""
     served.server.faults += [Fault("wrong", SHARD), Fault("cut", r"GET .*odd/.*sums/c\.0")]
-    found = {(problem.artifact, problem.file.rpartition("/")[2]) for problem in
-             verify_remote(served.holdings(), workers=2)}
+    found = {
+        (problem.artifact, problem.file.rpartition("/")[2])
+        for problem in verify_remote(served.holdings(), workers=2)
+    }
     assert found == {("numbers/toy/0", "c.1.0.0.0"), ("sums/toy/0/odd", "c.0")}

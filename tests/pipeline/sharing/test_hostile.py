@@ -54,7 +54,9 @@ def test_a_listing_that_leads_outside(
 ) -> None:
     """So is such a key in the listing of a bucket."""
     monkeypatch.setattr(
-        S3Remote, "_ask", lambda *_, **__: {"Contents": [{"Key": f"{path}/manifest.json", "Size": 9}]}
+        S3Remote,
+        "_ask",
+        lambda *_, **__: {"Contents": [{"Key": f"{path}/manifest.json", "Size": 9}]},
     )
     monkeypatch.setattr("pipeline.sharing.holdings._check_schema", lambda *_: None)
     with pytest.raises(VerificationError, match="refused: .*leads outside"):

@@ -187,9 +187,7 @@ def test_interrupted_pull_resumes(filled: Lab, here: Path, reference: Digests) -
     assert digests_of(here) == reference
 
 
-def test_what_another_build_has_begun_is_not_mixed(
-    folder: Lab, built: Path, here: Path
-) -> None:
+def test_what_another_build_has_begun_is_not_mixed(folder: Lab, built: Path, here: Path) -> None:
     """A shard of another build that lies here is neither replaced nor accepted."""
     folder.push(built).raise_failures()
     folder.pull(here).raise_failures()
@@ -211,7 +209,7 @@ def test_push_does_not_mix_builds(s3: Lab, folder: Lab, built: Path, tmp_path: P
     other = tmp_path / "other"
     build(other, Toy(tolerance=0.1, numbers_stage=Numbers(noise=0.01)).targets()).raise_failures()
     for lab in (s3, folder):
-        holdings, plan = lab.plan_push(other, "numbers/toy/0")
+        _, plan = lab.plan_push(other, "numbers/toy/0")
         assert plan.differing == ("numbers/toy/0",)
     manifest = next(Path(folder.url, "numbers").rglob("manifest.json"))
     manifest.unlink()
@@ -245,7 +243,7 @@ def test_the_reason_goes_along(folder: Lab, built: Path, here: Path) -> None:
 @pytest.mark.parametrize("name", ["SHA256SUMS", "published.json", "00000.json", "catalogue.json"])
 def test_flips_in_a_pushed_folder_are_found(published: Path, name: str) -> None:
     """One bit of what a push adds to a store is found by `verify`, as any other."""
-    path = sorted(published.rglob(name))[0]
+    path = min(published.rglob(name))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -286,7 +284,13 @@ def test_a_store_of_a_newer_version_is_refused(published: Path, here: Path) -> N
 def test_addresses_that_are_no_store(tmp_path: Path) -> None:
     """An unknown scheme, a file and a query are refused in words."""
     (tmp_path / "file").write_text("")
-    for url in ("gs://bucket/x", str(tmp_path / "file"), "https://host/a?b", "s3://", "s3://b/../c"):
+    for url in (
+        "gs://bucket/x",
+        str(tmp_path / "file"),
+        "https://host/a?b",
+        "s3://",
+        "s3://b/../c",
+    ):
         with pytest.raises(UsageError):
             open_remote(url, patient())
 
