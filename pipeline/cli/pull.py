@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,9 +12,12 @@ from pipeline.cli import options, remote_store
 from pipeline.cli.output import print_json, say, show, size
 
 if TYPE_CHECKING:
+    from pipeline.artifact import Manifest
     from pipeline.cli.rendering import Renders
+    from pipeline.sharing.holdings import Holdings
     from pipeline.sharing.names import Place
     from pipeline.sharing.pull import PullPlan
+    from pipeline.store import Store
 
 Render = Annotated[
     bool,
@@ -60,7 +64,7 @@ def pull(
     holdings = remote_store.holdings_of(url, remote_store.patience(retries, timeout))
     chosen = selectors or []
     places = remote_store.available(holdings, with_recipes=render)
-    remote_store.require_matches(chosen, [place.label for place in places], holdings.remote.url)
+    _require_matches(chosen, places, holdings)
     matched = [place for place in places if remote_store.matches(chosen, place.label)]
     made = [place for place in matched if render and _is_rendered(place)]
     recipes = holdings.manifests(made, workers)
@@ -86,24 +90,47 @@ def pull(
     outcome.raise_failures()
     there = plan.there
     if recipes:
-        from pipeline.cli.rendering import plan_renders
-        from pipeline.cli.rendering import render as make
-        from pipeline.cli.study import Study
-
-        renders: Renders = plan_renders(Study(opened, manifests), [*recipes.values()])
-        make(opened, renders, options.DEFAULT_WORKERS)
-        there += renders.there
-        said = {"rendered": len(renders.nodes)}
+        renders = _rendered(opened, manifests, [*recipes.values()])
+        there, said = there + renders.there, {"rendered": len(renders.nodes)}
     _hint(plan, chosen, with_inputs=with_inputs)
     if as_json:
         totals = (outcome.nbytes + fetched[0], outcome.objects + fetched[1], outcome.artifacts)
         print_json("pull", remote_store.content(url, *totals, there, dry_run=False) | said)
         return
     if render:
-        proved = f"{said['rendered']} sets rendered here, each proved identical by its digest"
-        show(f"{proved}; {fetched[1]} recipes, {size(fetched[0])} fetched")
+        show(
+            f"{fetched[1]} recipes fetched, {size(fetched[0])}: {said['rendered']} sets rendered "
+            f"here, {fetched[1] - said['rendered']} were here; each is proved identical"
+        )
     if plan.fetches or not render:
         show(remote_store.told("pulled", outcome, there))
+
+
+def _rendered(store: Store, manifests: Path | None, recipes: Sequence[Manifest]) -> Renders:
+    """Render what is not here of the sets of these recipes."""
+    from pipeline.cli.rendering import plan_renders, render
+    from pipeline.cli.study import Study
+
+    renders = plan_renders(Study(store, manifests), recipes)
+    render(store, renders, options.DEFAULT_WORKERS)
+    return renders
+
+
+def _require_matches(selectors: Sequence[str], places: Sequence[Place], holdings: Holdings) -> None:
+    """Refuse selectors that match nothing, and say so if there are recipes that they match."""
+    from pipeline.errors import UsageError
+
+    where = holdings.remote.url
+    for selector in selectors:
+        matched = any(remote_store.matches([selector], place.label) for place in places)
+        recipes = [p for p in holdings.recipes if remote_store.matches([selector], p.label)]
+        if not matched and recipes:
+            message = (
+                f"{where} has of {selector!r} {len(recipes)} recipes alone, as its licence wants: "
+                "add --render to make it of your own copy of the data"
+            )
+            raise UsageError(message)
+    remote_store.require_matches(selectors, [place.label for place in places], where)
 
 
 def _is_rendered(place: Place) -> bool:

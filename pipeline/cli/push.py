@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pipeline.store import Store
 
 NAMED = 20
-"""Most artifacts that are named in a note."""
+"""Most reasons that are told one by one."""
 
 Override = Annotated[
     str | None,
@@ -233,7 +233,12 @@ def _require_allowed(
 
 
 def _note(left_out: Mapping[str, str]) -> None:
-    for reason in list(left_out.values())[:NAMED]:
-        say(f"left out: {reason}")
-    if len(left_out) > NAMED:
-        say(f"and {len(left_out) - NAMED} more are left out; --json names them all")
+    """Say what is left out, in one line for all of which the same is true."""
+    groups: dict[str, list[str]] = {}
+    for label, reason in left_out.items():
+        groups.setdefault(reason.removeprefix(f"{label}: "), []).append(label)
+    for reason, labels in list(groups.items())[:NAMED]:
+        more = f" and {len(labels) - 1} more" if len(labels) > 1 else ""
+        say(f"left out: {labels[0]}{more}: {reason}")
+    if len(groups) > NAMED:
+        say(f"and {len(left_out)} artifacts in all are left out; --json names them")

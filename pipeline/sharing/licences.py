@@ -6,7 +6,7 @@ it carries that attribute along, or leads to it by its inputs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -34,6 +34,8 @@ class Licensed:
     spdx: str
     redistribution: str
     share_alike: bool
+    source: str = ""
+    """Where the licence was read."""
 
     @property
     def document(self) -> dict[str, Any]:
@@ -140,7 +142,8 @@ def _read(dataset: str, entry: object) -> Licensed | None:
     if not isinstance(entry, Mapping) or entry.get("redistribution") not in LEVELS:
         return None
     spdx, most = str(entry.get("spdx")), str(entry["redistribution"])
-    return Licensed(dataset, spdx, most, bool(entry.get("share_alike")))
+    source = " ".join(str(entry.get("source", "")).split())
+    return Licensed(dataset, spdx, most, bool(entry.get("share_alike")), source)
 
 
 def _union(parts: Iterable[frozenset[Licensed] | None]) -> frozenset[Licensed] | None:
@@ -150,8 +153,3 @@ def _union(parts: Iterable[frozenset[Licensed] | None]) -> frozenset[Licensed] |
             return None
         found |= part
     return frozenset(found)
-
-
-def shared_alike(licences: Iterable[Licensed]) -> Iterator[str]:
-    """Yield the licences that whatever is made of the data must carry, too."""
-    yield from sorted({one.spdx for one in licences if one.share_alike})

@@ -183,7 +183,7 @@ def test_stages_that_would_meet_the_store_itself(published: Path, here: Path) ->
 
 @given(st.text(st.sampled_from("ab./\\:C\x00\n é"), min_size=1, max_size=12))
 def test_every_name_is_refused_or_stays_below(text: str) -> None:
-    """Whatever a name is made of, it is refused, or the path that it makes lies below its folder."""
+    """Whatever a name is made of, it is refused, or its path lies below its folder."""
     root = Path("/store")
     if fault_of_path(text) is None:
         path = Path(f"{root}/{text}")
