@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import unquote
 
 import typer
 
@@ -16,7 +17,9 @@ def is_address(store: str) -> bool:
 
 
 def local_folder(path: Path) -> Path:
-    """Refuse an address, of which a path would be made silently."""
+    """Return the folder of a file: address; refuse others, of which a path would be made."""
+    if str(path).startswith("file:/"):
+        return Path(unquote(str(path).removeprefix("file:")))
     if is_address(str(path)):
         message = f"{path}: a store is a folder of this machine"
         raise typer.BadParameter(message)

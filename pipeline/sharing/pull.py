@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ from typing import Any
 from pipeline.artifact import ALIAS, MANIFEST, Manifest, require_schema
 from pipeline.digest import digest_bytes, digest_file
 from pipeline.documents import parse_document, read_document, seal_document
-from pipeline.errors import MissingInputError, VerificationError
+from pipeline.errors import MissingInputError, StoreError, VerificationError
 from pipeline.published import PUBLISHED, Published, records_of
 from pipeline.sharing.holdings import Holdings, in_parallel, inputs_of
 from pipeline.sharing.names import Place
@@ -142,9 +143,15 @@ def pull(
 
     Every file is digested on its way into staging and gets its name if it is the promised one;
     the manifest comes last, so that an artifact exists once all of it does.
+
+    Raises
+    ------
+    StoreError
+        If the disk has less space than is promised to come.
     """
     moved = Moved(told)
     with store.writing():
+        _require_space(store, plan.nbytes)
         work = [_Pulling(store, holdings, fetch, moved).work() for fetch in plan.fetches]
         outcome = carry_out(work, workers, holdings.patience)
         for place, target in plan.aliases.items():
@@ -264,6 +271,13 @@ class _Pulling:
         _publish(self.store, data, self._folder / path)
         self.moved.add(len(data), self.fetch.place.label)
         return 1
+
+
+def _require_space(store: Store, nbytes: int) -> None:
+    free = shutil.disk_usage(store.root).free
+    if nbytes > free:
+        message = f"{store.root}: has {free} bytes free, and the pull would bring {nbytes}"
+        raise StoreError(message)
 
 
 def _known(store: Store, holdings: Holdings, place: Place) -> Manifest:

@@ -119,6 +119,21 @@ def test_what_lies_beside_a_manifest(published: Path, here: Path) -> None:
             Lab(str(published)).pull(here)
 
 
+@pytest.mark.parametrize("nbytes", [2**50, 2**61])
+def test_sizes_that_no_disk_has(published: Path, here: Path, nbytes: int) -> None:
+    """A file that is said to be larger than the disk is refused before anything is moved."""
+    path = next((published / "sums/toy/0/odd").rglob("manifest.json"))
+    document = read_document(path)
+    document["shards"][0]["files"]["index/00000.parquet"]["bytes"] = nbytes
+    path.write_bytes(seal_document(document))
+    path.with_name("published.json").unlink()
+    with pytest.raises(
+        StoreError, match=rf"bytes free, and the pull would bring {str(nbytes)[:8]}"
+    ):
+        Lab(str(published)).pull(here)
+    assert not list(here.rglob("c.*"))
+
+
 def test_an_alias_that_leads_outside(published: Path, here: Path) -> None:
     """An alias names a recipe key or is refused."""
     folder = next((published / "sums/toy/0/odd").iterdir()).with_name("b" * 64)
