@@ -211,18 +211,6 @@ class Store:
                 return self.sealed(recipe)
         return None
 
-    def adopt(self, manifest: Manifest, key: str) -> None:
-        """Let a sealed artifact stand for another recipe key of its name, too.
-
-        For whoever knows that what has this key has equal content.
-        """
-        folder = manifest.folder.with_name(key)
-        if _manifest_of(folder) is None:
-            self.disk.make_folder(folder)
-            self._replace(
-                folder / ALIAS, {"schema": ALIAS_SCHEMA, "recipe_key": manifest.recipe_key}
-            )
-
     def records(self, recipe: Recipe) -> set[int]:
         """Return the numbers of the shards of a recipe that are published."""
         folder = self.folder(recipe) / RECORDS

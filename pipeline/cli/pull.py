@@ -13,7 +13,6 @@ from pipeline.cli.output import print_json, say, show, size
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
-    from pipeline.cli.rendering import Renders
     from pipeline.sharing.holdings import Holdings
     from pipeline.sharing.names import Place
     from pipeline.sharing.pull import PullPlan
@@ -56,8 +55,7 @@ def pull(
     with the digest it has there is not sealed: exit 5. Exit 4 if its clean split is not here.
     """
     from pipeline.cli.transfer_display import TransferDisplay
-    from pipeline.sharing.pull import plan_pull
-    from pipeline.sharing.pull import pull as take
+    from pipeline.sharing import pull as pulling
     from pipeline.store import Store
 
     opened = Store.open(store)
@@ -71,49 +69,47 @@ def pull(
     moved = [place for place in matched if place not in recipes]
     if with_inputs:
         moved += remote_store.inputs_there(holdings, recipes.values())
-    plan = plan_pull(
-        opened,
-        holdings,
-        moved,
-        workers=workers,
-        wants_input=(lambda place: not remote_store.is_source(place)) if with_inputs else None,
-    )
-    for label in plan.absent:
-        say(f"not there: {label}, from which others were made")
+    wants = remote_store.is_no_source if with_inputs else None
+    plan = pulling.plan_pull(opened, holdings, moved, workers=workers, wants_input=wants)
+    _tell_absent(plan)
     fetched = sum(len(one.encoded) for one in recipes.values()), len(recipes)
     said: dict[str, Any] = {"rendered": len(recipes)} if render else {}
     if dry_run:
         _show(url, plan, [*recipes], fetched, said, as_json=as_json)
         return
     with TransferDisplay("pulling", plan.nbytes, plan.objects) as display:
-        outcome = take(opened, holdings, plan, workers=workers, told=display)
+        outcome = pulling.pull(opened, holdings, plan, workers=workers, told=display)
     outcome.raise_failures()
     there = plan.there
     if recipes:
-        renders = _rendered(opened, manifests, [*recipes.values()])
-        there, said = there + renders.there, {"rendered": len(renders.nodes)}
+        made_now, made_before = _rendered(opened, manifests, [*recipes.values()])
+        there, said = there + made_before, {"rendered": made_now}
     _hint(plan, chosen, with_inputs=with_inputs)
     if as_json:
         totals = (outcome.nbytes + fetched[0], outcome.objects + fetched[1], outcome.artifacts)
         print_json("pull", remote_store.content(url, *totals, there, dry_run=False) | said)
         return
     if render:
-        show(
-            f"{fetched[1]} recipes fetched, {size(fetched[0])}: {said['rendered']} sets rendered "
-            f"here, {fetched[1] - said['rendered']} were here; each is proved identical"
-        )
+        _tell_rendered(said["rendered"], *fetched)
     if plan.fetches or not render:
         show(remote_store.told("pulled", outcome, there))
 
 
-def _rendered(store: Store, manifests: Path | None, recipes: Sequence[Manifest]) -> Renders:
-    """Render what is not here of the sets of these recipes."""
+def _tell_rendered(rendered: int, nbytes: int, recipes: int) -> None:
+    show(
+        f"{recipes} recipes fetched, {size(nbytes)}: {rendered} sets rendered here, "
+        f"{recipes - rendered} were here; each is proved identical"
+    )
+
+
+def _rendered(store: Store, manifests: Path | None, recipes: Sequence[Manifest]) -> tuple[int, int]:
+    """Render what is not here of the sets of these recipes; return how many, and the others."""
     from pipeline.cli.rendering import plan_renders, render
     from pipeline.cli.study import Study
 
     renders = plan_renders(Study(store, manifests), recipes)
     render(store, renders, options.DEFAULT_WORKERS)
-    return renders
+    return len(renders.nodes), renders.there
 
 
 def _require_matches(selectors: Sequence[str], places: Sequence[Place], holdings: Holdings) -> None:
@@ -137,6 +133,11 @@ def _is_rendered(place: Place) -> bool:
     from pipeline.cli.rendering import is_rendered
 
     return is_rendered(place)
+
+
+def _tell_absent(plan: PullPlan) -> None:
+    for label in plan.absent:
+        say(f"not there: {label}, from which others were made")
 
 
 def _show(

@@ -15,7 +15,7 @@ from pipeline.cli.output import print_json, say, show, size
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
     from pipeline.sharing.licences import Licences
-    from pipeline.sharing.push import Companions, Sending
+    from pipeline.sharing.push import Companions, PushPlan, Sending
     from pipeline.store import Store
 
 NAMED = 20
@@ -26,7 +26,7 @@ Override = Annotated[
     typer.Option(
         "--override-licence",
         metavar="REASON",
-        help="Push what licences do not let be passed on, too; the reason is kept beside it.",
+        help="Push what licences do not let be passed on, too; its manifest tells the reason.",
     ),
 ]
 
@@ -67,16 +67,13 @@ def push(
     from which `pull --render` makes it of one's own copy of the data.
     """
     from pipeline.cli.transfer_display import TransferDisplay
-    from pipeline.errors import UsageError
     from pipeline.sharing.holdings import Holdings
     from pipeline.sharing.push import plan_push
     from pipeline.sharing.push import push as send
     from pipeline.sharing.remote import open_remote
     from pipeline.store import Store
 
-    if override_licence is not None and not override_licence.strip():
-        message = "--override-licence: give the reason, which is kept beside what is pushed"
-        raise UsageError(message)
+    _require_reason(override_licence)
     opened = Store.open(store)
     picked = _chosen(opened, selectors or [], override_licence, with_inputs=with_inputs)
     chosen, left_out = picked.sendings, picked.left_out
@@ -99,13 +96,7 @@ def push(
         "left_out": [{"artifact": a, "reason": r} for a, r in left_out.items()],
     }
     if dry_run:
-        totals = (plan.nbytes, plan.objects, len(plan.sendings), plan.there)
-        if as_json:
-            print_json("push", remote_store.content(url, *totals, dry_run=True) | said)
-            return
-        for one in plan.sendings:
-            show(f"{one.manifest.label}  {size(one.manifest.nbytes)}")
-        show(f"would push {totals[2]} artifacts, {totals[1]} objects, {size(totals[0])}")
+        _show(url, plan, said, as_json=as_json)
         return
     with TransferDisplay("pushing", plan.nbytes, plan.objects) as display:
         outcome = send(opened, holdings, plan, workers=workers, told=display, companions=described)
@@ -115,6 +106,24 @@ def push(
         print_json("push", remote_store.content(url, *totals, dry_run=False) | said)
     else:
         show(remote_store.told("pushed", outcome, plan.there))
+
+
+def _require_reason(override: str | None) -> None:
+    from pipeline.errors import UsageError
+
+    if override is not None and not override.strip():
+        message = "--override-licence: give the reason, which is kept in what is pushed"
+        raise UsageError(message)
+
+
+def _show(url: str, plan: PushPlan, said: dict[str, Any], *, as_json: bool) -> None:
+    totals = (plan.nbytes, plan.objects, len(plan.sendings), plan.there)
+    if as_json:
+        print_json("push", remote_store.content(url, *totals, dry_run=True) | said)
+        return
+    for one in plan.sendings:
+        show(f"{one.manifest.label}  {size(one.manifest.nbytes)}")
+    show(f"would push {totals[2]} artifacts, {totals[1]} objects, {size(totals[0])}")
 
 
 def _chosen(

@@ -85,6 +85,11 @@ def is_source(place: Place) -> bool:
     return place.stage == SOURCES
 
 
+def is_no_source(place: Place) -> bool:
+    """Tell whether an artifact comes along as what another was made from."""
+    return not is_source(place)
+
+
 def matches(selectors: Sequence[str], label: str) -> bool:
     """Tell whether an artifact is selected by its label, or by its name without the stage."""
     return selects(selectors, label) or selects(selectors, label.partition("/")[2])

@@ -29,8 +29,8 @@ class Renders:
 
     nodes: tuple[Node, ...]
     """Each seals with the content that its recipe promises, or not at all."""
-    clean: Mapping[str, tuple[Artifact, str]]
-    """Clean splits that are here under another key: ``{label: (artifact, key it has there)}``."""
+    clean: Mapping[Place, Manifest]
+    """Clean splits that are here under another key, by the place that they have there."""
     there: int
     """Sets that are sealed here already, with the promised content."""
 
@@ -51,7 +51,9 @@ def plan_renders(study: Study, manifests: Sequence[Manifest]) -> Renders:
     VerificationError
         If a set is sealed here with other content.
     """
-    nodes, clean, there = [], {}, 0
+    nodes: list[Node] = []
+    clean: dict[Place, Manifest] = {}
+    there = 0
     for manifest in manifests:
         if not is_made_by_rows(manifest):
             message = f"{manifest.label}: cannot be rendered: pull it without --render"
@@ -59,8 +61,8 @@ def plan_renders(study: Study, manifests: Sequence[Manifest]) -> Renders:
         source = manifest.document["inputs"]["images"]
         artifact = _clean(study.store, manifest, source)
         if artifact.manifest.recipe_key != source["recipe_key"]:
-            label = f"{source['stage']}/{source['name']}"
-            clean[f"{label}/{source['recipe_key']}"] = artifact, source["recipe_key"]
+            place = Place(source["stage"], source["name"], source["recipe_key"])
+            clean[place] = artifact.manifest
         node = _node(study, manifest, artifact)
         found = study.store.sealed(node.recipe)
         if found is None:
@@ -81,13 +83,14 @@ def render(store: Store, renders: Renders, workers: int, log: Path | None = None
     """
     from pipeline.cli.execution import Resources, execute
     from pipeline.plan import make_plan
+    from pipeline.sharing.pull import stand_for
 
     if not renders.nodes:
         return
     if renders.clean:
         with store.writing():
-            for artifact, key in renders.clean.values():
-                store.adopt(artifact.manifest, key)
+            for place, manifest in renders.clean.items():
+                stand_for(store, manifest, place)
     plan = make_plan(store, renders.nodes)
     try:
         execute(store, plan, Resources(workers, log=log))

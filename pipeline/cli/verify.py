@@ -65,9 +65,8 @@ def verify(
     """Compare every byte of the store with what its manifests promise; exit 5 on a difference.
 
     With --recompute N, N rows of every selected set and of all selected embeddings are also made
-    once more from their sealed inputs: images must be equal, embeddings within the tolerance that
-    was recorded for them. Exit 4 if what made one is not declared or its weights are not at hand.
-    A store at an address is read in full, too; nothing is kept of it here.
+    once more from their sealed inputs: images must be equal, embeddings within the recorded
+    tolerance. Exit 4 if what made one is not declared or its weights are not at hand.
     """
     from pipeline.errors import UsageError, VerificationError
     from pipeline.selectors import selects, unmatched

@@ -273,6 +273,13 @@ class _Pulling:
         return 1
 
 
+def stand_for(store: Store, manifest: Manifest, place: Place) -> None:
+    """Let an artifact that is here stand for one of its name that has equal content elsewhere."""
+    if not _is_here(store, place):
+        data = seal_document({"schema": ALIAS_SCHEMA, "recipe_key": manifest.recipe_key})
+        _publish(store, data, store.root / place.path / ALIAS)
+
+
 def _require_space(store: Store, nbytes: int) -> None:
     free = shutil.disk_usage(store.root).free
     if nbytes > free:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pipeline.documents import seal_document
@@ -147,6 +148,24 @@ def test_sets_are_rendered_instead_of_moved(lab: Path, pipeline: CommandLine, di
     assert here[name] == there[name]
     assert {key: there[key] for key in here} == here
     assert pipeline("verify", "--store", "mine", "--json").json["problems"] == []
+
+
+def test_a_clean_split_from_another_file(lab: Path, pipeline: CommandLine) -> None:
+    """A clean split of equal content is what sets are rendered from, whatever it was read from."""
+    source = TinySource(lab.parent, name="closed", counts={"test": 6})
+    np.savez_compressed(source.file, **source.arrays())
+    source.declare(licence=CLOSED)
+    at = ("--store", "mine", "--manifests", "manifests")
+    pipeline("build", "datasets", *at, "--datasets", "closed", "--from", "data")
+    name = "medimeta-c/closed/test/contrast/3"
+    assert pipeline("pull", "lab", name, *at, "--render", "--json").json["rendered"] == 1
+    assert pipeline("verify", "--store", "mine", "--json").json["problems"] == []
+    source.write({k: v + (k == "test_images") for k, v in source.arrays().items()})
+    source.declare(licence=CLOSED)
+    other = ("--store", "other", "--manifests", "manifests")
+    pipeline("build", "datasets", *other, "--datasets", "closed", "--from", "data")
+    refused = pipeline("pull", "lab", name, *other, "--render", rc=None)
+    refused.refused(4, "datasets/closed/test", "is here with other content")
 
 
 def test_a_set_that_comes_out_otherwise(lab: Path, pipeline: CommandLine) -> None:
