@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import get_args
 
@@ -9,6 +10,7 @@ import pytest
 
 from pipeline.errors import PipelineError, StoreError, VerificationError
 from pipeline.sharing.check import verify_remote
+from pipeline.sharing.remote import open_remote
 from pipeline.store import Store
 from pipeline.verify import verify
 from tests.faulty_server import Fault, Kind
@@ -133,3 +135,13 @@ def test_the_verify_of_a_remote_that_lies(served: Lab) -> None:
         for problem in verify_remote(served.holdings(), workers=2)
     }
     assert found == {("numbers/toy/0", "c.1.0.0.0"), ("sums/toy/0/odd", "c.0")}
+
+
+def test_a_server_that_says_nothing(aws: pytest.MonkeyPatch) -> None:
+    """Sending to a server that takes a connection and never answers ends, and names the object."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        aws.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
+        patience = patient(attempts=1, timeout=0.05)
+        remote = open_remote("s3://bucket", patience)
+        with pytest.raises(StoreError, match=r"x: the server does not answer in time"):
+            patience.keep_trying("x", lambda: remote.send("x", [b"1"], 1, "0" * 64))
