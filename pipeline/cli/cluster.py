@@ -1,22 +1,21 @@
 """A plan carried out by workers of dask.distributed, on this host or on many.
 
 What travels is which unit, and what became of it: see `pipeline.cli.remote`. A worker that dies
-costs the units it was building; dask gives them to another. Only so many units are on their way
-that all workers are busy.
+costs the unit it was building, and dask gives that to another. Only so many units are on their way
+that all workers are busy. What has lost several workers is tried once more on its own, after all
+else: dask blames every unit that a worker had been given, not only the one that it was building.
 """
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import os
-import re
-import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from pipeline import errors
 from pipeline.cli.output import say
@@ -28,20 +27,17 @@ from pipeline.cli.remote import (
     identity_here,
     wait_until,
 )
-from pipeline.errors import HeldError, PipelineError, UsageError
+from pipeline.cli.schedulers import Client, connected, distributed, first_line
+from pipeline.errors import HeldError, PipelineError
 from pipeline.events import Listener
 from pipeline.plan import Plan
 from pipeline.runner import Outcome, run
 from pipeline.store import Store
 from pipeline.unit import Unit
 
-Client: TypeAlias = Any
-"""A `distributed.Client`, which has no types of its own."""
-PROCESSES = "processes"
 LEAST_IN_FLIGHT = 8
 """Units on their way to a cluster that has no workers yet: one that grows with its work needs
 some."""
-_CONNECT_SECONDS = "10s"
 
 Needs = Callable[[Unit], Mapping[str, float]]
 """The resources by which dask chooses workers for a unit, such as ``{"GPU": 1}``."""
@@ -80,7 +76,7 @@ class OnCluster:
         PipelineError
             If no scheduler answers, or no worker may take part.
         """
-        with _client(self.scheduler, workers) as client:
+        with connected(self.scheduler, workers) as client:
             count = sum(client.nthreads().values())
             return run(
                 store,
@@ -107,7 +103,13 @@ class Cluster:
             os.urandom(12).hex(), on.arguments, manifests, self._identity, str(store.witness)
         )
         self._common = {**asdict(common), "arguments": list(on.arguments)}
+        self._lock = threading.RLock()
         self._running: dict[Future[float], Any] = {}
+        self._waiting: deque[tuple[Unit, Future[float]]] = deque()
+        self._suspects: deque[tuple[Unit, Future[float]]] = deque()
+        """Units that have lost workers, or were only waiting at workers that were lost."""
+        self._alone: Future[float] | None = None
+        """A suspect that is being tried, with nothing beside it."""
         self._refused: set[str] = set()
         self._labels = _labels(client)
         self._refuse_others(manifests)
@@ -122,24 +124,28 @@ class Cluster:
         """Send a unit to the scheduler."""
         future: Future[float] = Future()
         future.set_running_or_notify_cancel()
-        self._send(unit, future)
+        self._waiting.append((unit, future))
+        self._send_some()
         return future
 
     def close(self) -> None:
         """Take back what no worker has begun; what runs is published, if its worker goes on."""
-        self._client.cancel(list(self._running.values()))
-        self._running.clear()
+        with self._lock:
+            sent = list(self._running.values())
+            for kept in (self._running, self._waiting, self._suspects):
+                kept.clear()
+        self._client.cancel(sent)
 
     def _refuse_others(self, manifests: str | None) -> None:
         """Leave out the workers that would make other artifacts than this command."""
         try:
             found = self._client.run(identity_fields, manifests, on_error="return")
         except Exception as error:
-            message = f"the workers cannot run this program: {_first_line(error)}"
+            message = f"the workers cannot run this program: {first_line(error)}"
             raise PipelineError(message) from error
         for address, fields in found.items():
             if isinstance(fields, BaseException):
-                self._refuse(address, f"it cannot run this program: {_first_line(fields)}")
+                self._refuse(address, f"it cannot run this program: {first_line(fields)}")
             elif why := self._identity.refusal(Identity(**fields)):
                 self._refuse(address, why)
 
@@ -155,6 +161,15 @@ class Cluster:
 
     def _able(self) -> list[str]:
         return sorted(set(self._client.nthreads()) - self._refused)
+
+    def _send_some(self) -> None:
+        """Send what waits; if nothing does and nothing runs, one suspect."""
+        with self._lock:
+            while self._waiting and self._alone is None:
+                self._send(*self._waiting.popleft())
+            if self._suspects and self._alone is None and not self._running:
+                unit, self._alone = self._suspects.popleft()
+                self._send(unit, self._alone)
 
     def _send(self, unit: Unit, future: Future[float]) -> None:
         needs = {name: n for name, n in self._needs(unit).items() if name in self._labels}
@@ -172,10 +187,20 @@ class Cluster:
         sent.add_done_callback(lambda done: self._answered(unit, future, done))
 
     def _answered(self, unit: Unit, future: Future[float], done: Any) -> None:  # noqa: ANN401
-        """Pass on what became of a unit; called in a thread of the client."""
-        if self._running.pop(future, None) is None:  # taken back
+        """Take what became of a unit; called in a thread of the client."""
+        with self._lock:
+            sent = self._running.pop(future, None)
+        if sent is None:  # taken back
             future.set_exception(PipelineError("taken back"))
             return
+        self._settle(unit, future, done)
+        with self._lock:
+            if future is self._alone and future.done():
+                self._alone = None
+            self._send_some()
+
+    def _settle(self, unit: Unit, future: Future[float], done: Any) -> None:  # noqa: ANN401
+        """Pass on what became of a unit, or see to it that it is tried again."""
         try:
             answer = done.result()
             if "refused" in answer:  # a worker that came later
@@ -184,7 +209,10 @@ class Cluster:
             else:
                 future.set_result(self._seconds(unit, answer))
         except Exception as error:  # noqa: BLE001
-            future.set_exception(_told(error))
+            if _lost_workers(error) and future is not self._alone:
+                self._suspects.append((unit, future))
+            else:
+                future.set_exception(_told(error))
 
     def _seconds(self, unit: Unit, answer: Mapping[str, Any]) -> float:
         if "held" in answer:
@@ -205,64 +233,6 @@ def _labels(client: Client) -> set[str]:
     return {label for one in workers.values() for label in one["resources"]}
 
 
-@contextlib.contextmanager
-def _client(scheduler: str, workers: int) -> Iterator[Client]:
-    """Connect to a scheduler, or start one with worker processes on this host."""
-    dask = _distributed()
-    if scheduler == PROCESSES:
-        with _local_cluster(workers) as cluster, dask.Client(cluster) as client:
-            yield client
-        return
-    try:
-        client = dask.Client(scheduler, timeout=_CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
-        message = f"--scheduler {scheduler}: no scheduler answers there: {_first_line(error)}"
-        raise PipelineError(message) from error
-    with client:
-        if not client.nthreads():
-            say(f"{scheduler} has no workers yet: units begin when the first comes")
-        yield client
-
-
-@contextlib.contextmanager
-def _local_cluster(workers: int) -> Iterator[Any]:
-    """Start worker processes on this host, each with one thread and its share of the memory."""
-    with (
-        tempfile.TemporaryDirectory(prefix="medshards-") as scratch,
-        _distributed().LocalCluster(
-            n_workers=workers,
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address=None,
-            local_directory=scratch,
-            silence_logs=logging.ERROR,
-        ) as cluster,
-    ):
-        yield cluster
-
-
-def _distributed() -> Any:  # noqa: ANN401
-    """Return the module, which takes its time, and has no types of its own."""
-    logging.getLogger("distributed").setLevel(logging.ERROR)
-    import distributed
-
-    return distributed
-
-
-def require_scheduler(text: str) -> None:
-    """Refuse what names no scheduler.
-
-    Raises
-    ------
-    UsageError
-        If it does not.
-    """
-    if text != PROCESSES and not re.fullmatch(r"(tcp|tls|ucx|ws)://\S+", text):
-        message = f"--scheduler {text}: give {PROCESSES}, or an address such as tcp://host:8786"
-        raise UsageError(message)
-
-
 def _error(content: Mapping[str, str]) -> PipelineError:
     """Return the error that a worker told of, of its own kind."""
     kind = getattr(errors, content["kind"], PipelineError)
@@ -272,18 +242,17 @@ def _error(content: Mapping[str, str]) -> PipelineError:
     return error
 
 
+def _lost_workers(error: Exception) -> bool:
+    return isinstance(error, distributed().KilledWorker)
+
+
 def _told(error: Exception) -> Exception:
-    if isinstance(error, _distributed().KilledWorker):
+    if _lost_workers(error):
         message = (
-            "its worker died every time it was tried: it may need more memory (fewer --workers, or "
-            "a larger --memory-limit of the workers)"
+            "its worker died every time it was tried, also with nothing beside it: it may need "
+            "more memory (fewer --workers, or a larger --memory-limit of the workers)"
         )
         return PipelineError(message)
     if isinstance(error, PipelineError):
         return error
-    return PipelineError(f"no answer of a worker: {_first_line(error)}")
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]
+    return PipelineError(f"no answer of a worker: {first_line(error)}")

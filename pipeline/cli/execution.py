@@ -97,8 +97,9 @@ def runner_on(
     """
     if scheduler is None:
         return None
-    from pipeline.cli.cluster import OnCluster, nothing_needed, require_scheduler
+    from pipeline.cli.cluster import OnCluster, nothing_needed
     from pipeline.cli.devices import repeated
+    from pipeline.cli.schedulers import require_scheduler
 
     require_scheduler(scheduler)
     arguments = repeated(context) + ([f"--device={device}"] if device else [])

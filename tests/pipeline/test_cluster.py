@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -19,16 +20,34 @@ import psutil
 import pytest
 
 from pipeline.cli import remote
-from pipeline.cli.cluster import Cluster, OnCluster, require_scheduler
+from pipeline.cli.cluster import Cluster, OnCluster
 from pipeline.cli.devices import gpu_needed
 from pipeline.cli.graphs import graph_of
 from pipeline.cli.remote import Identity, build_remotely, identity_here
+from pipeline.cli.schedulers import require_scheduler
 from pipeline.errors import HeldError, PipelineError, UsageError
 from pipeline.store import Store
 from pipeline.verify import verify
 from tests.pipeline.conftest import REPOSITORY
 from tests.pipeline.toy import Digests, Toy, digests_of
 
+COUNTED = """
+import os, signal
+from stages.corrupt.stage import Render
+
+def counted(self, unit, inputs, writer, render=Render.run):
+    with open(os.environ["RENDERED"], "a") as file:
+        file.write(f"{unit.recipe.label}\\n")
+    if os.environ.get("DEADLY") == unit.recipe.label:
+        os.kill(os.getpid(), signal.SIGKILL)
+    render(self, unit, inputs, writer)
+
+if Render.run.__name__ != "counted":  # a worker reads this more than once
+    Render.run = counted
+"""
+"""A worker that adds a line to a file for every unit it begins to render, and may die of one."""
+
+TINY = ("build", "corruptions", "--datasets", "tiny-blood")
 BUILD = ("build", "corruptions", "--datasets", "phantom-blood", "--workers", "2")
 SECONDS = 90
 
@@ -41,6 +60,17 @@ def one_run(tmp_path_factory: pytest.TempPathFactory, run_pipeline: Start) -> Di
     root = tmp_path_factory.mktemp("threads") / "store"
     assert run_pipeline(*BUILD, "--store", root).wait(SECONDS) == 0
     return digests_of(root)
+
+
+@pytest.fixture
+def rendered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Counter[str]]:
+    """Return a function that tells how often each set was begun to be rendered by workers."""
+    file, program = tmp_path / "rendered", tmp_path / "counted.py"
+    file.touch()
+    program.write_text(COUNTED)
+    monkeypatch.setenv("RENDERED", str(file))
+    monkeypatch.setenv("DASK_DISTRIBUTED__WORKER__PRELOAD", f"['{program}']")
+    return lambda: Counter(file.read_text().splitlines())
 
 
 @contextlib.contextmanager
@@ -107,10 +137,10 @@ def test_processes_make_what_threads_make(
     assert digests_of(tmp_path / "store") == one_run
 
 
-def test_a_killed_worker_process_costs_nothing_but_time(
-    one_run: Digests, run_pipeline: Start, tmp_path: Path
+def test_a_killed_worker_process_costs_one_unit(
+    one_run: Digests, run_pipeline: Start, tmp_path: Path, rendered: Callable[[], Counter[str]]
 ) -> None:
-    """Its unit is built by another; the run ends as if nothing had been."""
+    """What it was rendering is rendered by another, and nothing else is rendered twice."""
     root = tmp_path / "store"
     build = run_pipeline(*BUILD, "--scheduler", "processes", "--store", root)
     wait_for(lambda: begun(root))
@@ -121,6 +151,31 @@ def test_a_killed_worker_process_costs_nothing_but_time(
     assert build.wait(SECONDS) == 0
     assert digests_of(root) == one_run
     assert verify(Store(root)) == []
+    times = rendered()
+    assert len(times) == 35
+    assert times.total() <= 36
+
+
+def test_a_unit_that_kills_its_workers_fails_alone(
+    run_pipeline: Start,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    rendered: Callable[[], Counter[str]],
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Those that wait at the same worker are not blamed; four workers die of it, and no more."""
+    deadly = "corruptions/medimeta-c/tiny-blood/test/contrast/3"
+    monkeypatch.setenv("DEADLY", deadly)
+    root = tmp_path / "store"
+    build = run_pipeline(*TINY, "--workers=1", "--scheduler", "processes", "--store", root)
+    assert build.wait(SECONDS) == 3
+    told = capfd.readouterr().err
+    assert f"error: {deadly}: its worker died every time it was tried" in told
+    assert "Traceback" not in told
+    assert rendered() == Counter(dict.fromkeys(rendered(), 1) | {deadly: 4})
+    assert len(rendered()) == 35
+    assert {problem.kind for problem in verify(Store(root))} <= {"leftover_staging", "unsealed"}
+    assert sum(manifest.stage == "corruptions" for manifest in Store(root).manifests()) == 34
 
 
 def test_a_killed_command_is_completed_by_any_other(
@@ -184,7 +239,11 @@ def test_an_address_where_nobody_answers_is_told(
 ) -> None:
     """One line, which names the option, and no traceback."""
     address = "tcp://127.0.0.1:1"
-    answer = run_pipeline(*BUILD, "--scheduler", address, "--store", tmp_path / "store")
+    program = (
+        "from pipeline.cli import main, schedulers\nschedulers._CONNECT_SECONDS = '0.5s'\nmain()"
+    )
+    options = ("--scheduler", address, "--store", tmp_path / "store")
+    answer = run_pipeline(*BUILD, *options, program=("-c", program))
     assert answer.wait(SECONDS) == 1
     error = capfd.readouterr().err
     assert f"--scheduler {address}: no scheduler answers" in error
