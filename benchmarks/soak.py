@@ -1,37 +1,41 @@
 """Kills builds at random moments and at every step, and checks what their stores say afterwards.
 
-``python benchmarks/soak.py [--kills N] [--forked N] [--dask N] [--quick] [--seed S]
-[--dataset NAME]`` builds all 35 sets of a phantom once undisturbed, and then kills in three ways:
+``python -m benchmarks.soak [--kills N] [--forked N] [--dask N] [--cuts N] [--seed S] [--quick]``
+builds all 35 sets of a phantom once undisturbed, and then disturbs builds in four ways:
 
-* N commands (``--kills``, 200): one or two processes begin the same build and are killed (SIGKILL)
-  after a random time;
-* N forks of a warm process (``--forked``, 0), half of them after a random time, half of them at a
-  step of the commit protocol, drawn from all steps of a build: before, within or after an operation
-  on files;
-* N worker processes of dask (``--dask``, 0): a command with ``--scheduler processes`` runs, and its
-  workers are killed one after the other.
+* N commands (``--kills``): one or two processes begin the same build and are killed (SIGKILL) after
+  a random time;
+* N forks of a warm process (``--forked``), half of them after a random time, half of them at a step
+  of the commit protocol: before, within or after an operation on a kind of file. Steps are named,
+  and those at which fewest kills fell so far come first;
+* N worker processes of dask (``--dask``): a command with ``--scheduler processes`` runs, and its
+  workers are killed one after the other;
+* N power cuts (``--cuts``): the log of everything that a build writes is replayed up to a random
+  moment, and of what was not synced by then, any part is left out.
 
-After one to three kills in one store everything sealed must verify; then the build is run to its
-end, and the digests of all artifacts and of all their files must equal those of the undisturbed
-build. ``--forked 900 --dask 100 --kills 0`` is the long form.
+After each kill everything sealed must verify, have the content of the undisturbed build, and
+contain what was sealed before; after one to three of them the build is run to its end, and the
+digests of all artifacts and of all their files must equal those of the undisturbed build. Without
+options this is the long form: 900 forks, 100 workers of dask and 1,000 power cuts.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
-import itertools
 import os
 import random
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from benchmarks.power import Log, LoggingDisk, after_power_cut, write_tree
 from pipeline.disk import Disk
 from pipeline.plan import make_plan
 from pipeline.store import STAGING, Store
@@ -62,16 +66,18 @@ splits = {test = 12}
 def main() -> None:
     """Kill, complete, compare; exit 1 if anything was lost or differs."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--forked", type=int, default=0)
-    parser.add_argument("--dask", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="3 kills, 20 forked, 2 through dask")
+    parser.add_argument("--kills", type=int, default=0)
+    parser.add_argument("--forked", type=int, default=900)
+    parser.add_argument("--dask", type=int, default=100)
+    parser.add_argument("--cuts", type=int, default=1000)
+    parser.add_argument("--quick", action="store_true", help="2, 20, 2 and 20 of them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dataset", default="phantom-blood")
     given = parser.parse_args()
-    kills, forked, dask = (3, 20, 2) if given.quick else (given.kills, given.forked, given.dask)
-    faults = []
-    for kind, count in ((Commands, kills), (Forks, forked), (DaskWorkers, dask)):
+    asked = (given.kills, given.forked, given.dask, given.cuts)
+    kinds = (Commands, Forks, DaskWorkers, PowerCuts)
+    kills, faults = 0, []
+    for kind, count in zip(kinds, (2, 20, 2, 20) if given.quick else asked, strict=True):
         if not count:
             continue
         with tempfile.TemporaryDirectory(prefix="soak-") as folder:
@@ -79,8 +85,9 @@ def main() -> None:
             while soak.kills < count:
                 soak.turn()
             soak.tell()
+            kills += soak.kills
             faults += soak.faults
-    print(f"{len(faults)} faults in all")
+    print(f"{kills} kills and cuts, {len(faults)} faults in all")
     sys.exit(bool(faults))
 
 
@@ -91,6 +98,7 @@ class Soak:
 
     def __init__(self, folder: Path, dataset: str, moments: random.Random) -> None:
         self.kills = self.late = self.turns = self.partial = 0
+        self._sealed: set[str] = set()
         self.faults: list[str] = []
         self._folder = folder
         self._dataset = dataset
@@ -120,9 +128,13 @@ class Soak:
         """Kill builds of one store one to three times, then complete it and compare."""
         root = self._folder / f"turn-{self.turns}"
         self.turns += 1
+        self._sealed = set()
         for _ in range(self._moments.randint(1, 3)):
             self._kill(root)
             self._check(root)
+        self._complete(root)
+
+    def _complete(self, root: Path) -> None:
         self._finish(root)
         if verify(Store(root)) or list((root / STAGING).iterdir()):
             self.faults.append(f"{root.name}: problems after the last run")
@@ -151,6 +163,12 @@ class Soak:
         self.partial += bool(kinds)
         if kinds - HARMLESS:
             self.faults.append(f"{root.name}: {sorted(kinds - HARMLESS)} after a kill")
+        found = _digests(root)
+        if found != {label: self._reference.get(label) for label in found}:
+            self.faults.append(f"{root.name}: sealed with other content, and not noticed")
+        if lost := self._sealed - found.keys():
+            self.faults.append(f"{root.name}: sealed before a kill and not after: {sorted(lost)}")
+        self._sealed = set(found)
 
 
 class Commands(Soak):
@@ -189,9 +207,9 @@ class Forks(Soak):
         self._nodes: list[Node] = list(nodes.values())
         os.fsync = lambda _: None  # what a killed process has written stays, synced or not
         self._build(self._folder / "warm", Disk())
-        counting = KillingDisk(-1, self._folder / "none")
+        counting = KillingDisk()
         self._build(self._folder / "counted", counting)
-        self._steps = counting.step
+        self._steps = counting.seen
         self.fallen: Counter[str] = Counter()
 
     def _build(self, root: Path, disk: Disk) -> None:
@@ -209,7 +227,9 @@ class Forks(Soak):
         note.unlink(missing_ok=True)
         at_a_step = self._moments.random() < 0.5
         if at_a_step:
-            child = self._fork(root, KillingDisk(self._moments.randrange(self._steps), note))
+            step = min(self._steps, key=lambda name: (self.fallen[name], self._moments.random()))
+            time_of_it = self._moments.randrange(self._steps[step])
+            child = self._fork(root, KillingDisk((step, time_of_it), note))
         else:
             child = self._fork(root, Disk())
             time.sleep(self._moments.uniform(0, 1.0) * self._seconds)
@@ -238,8 +258,42 @@ class Forks(Soak):
 
     def tell(self) -> None:
         """Print what happened, and where kills fell."""
+        missed = self._steps.keys() - self.fallen.keys()
+        if missed and self.kills > 10 * len(self._steps):
+            self.faults.append(f"no kill fell {sorted(missed)}")
         super().tell()
+        print(f"kills at {len(self._steps) - len(missed)} of {len(self._steps)} named steps:")
         print(*(f"  {count:4} {where}" for where, count in sorted(self.fallen.items())), sep="\n")
+
+
+class PowerCuts(Forks):
+    """Replays the log of a build up to a moment, without some of what was not synced by then."""
+
+    what = "power cuts"
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        logged = self._folder / "logged"
+        self._log = Log()
+        self._build(logged, LoggingDisk(logged, self._log))
+
+    def turn(self) -> None:
+        """Cut the power once, at most to the end of the build, and complete it."""
+        root = self._folder / f"turn-{self.turns}"
+        self.turns += 1
+        self.kills += 1
+        kept = self._moments.choice([0.0, 1.0, self._moments.random()])
+        moment = self._moments.randint(0, len(self._log))
+        tree = after_power_cut(self._log[:moment], lambda: self._moments.random() < kept)
+        write_tree(tree, root)
+        self._sealed = set()
+        self._check(root)
+        self._complete(root)
+
+    def tell(self) -> None:
+        """Print what happened."""
+        print(f"the log of a build has {len(self._log)} operations")
+        Soak.tell(self)
 
 
 class DaskWorkers(Soak):
@@ -271,20 +325,24 @@ _NAMED = _PARTS | {"manifest.json", "record.part", "manifest.part", "content.par
 
 
 class KillingDisk(Disk):
-    """Kills its own process before, within or after one of its operations."""
+    """Counts its steps by name, and kills its own process at one of them."""
 
-    def __init__(self, fatal: int, note: Path) -> None:
-        self.step = 0
+    def __init__(self, fatal: tuple[str, int] | None = None, note: Path | None = None) -> None:
+        self.seen: Counter[str] = Counter()
         self._fatal = fatal
+        """A step, and the how manieth of its name, from 0."""
         self._note = note
-        self._next = itertools.count()
+        self._one = threading.Lock()
 
     def _pass(self, moment: str, operation: str, path: Path) -> None:
-        self.step = next(self._next)  # threads draw different numbers
-        if self.step == self._fatal:
-            what = path.parent.name if path.parent.name in _PARTS else path.name
-            self._note.write_text(f"{moment} {operation} {what if what in _NAMED else ''}".strip())
-            os.kill(os.getpid(), signal.SIGKILL)
+        what = path.parent.name if path.parent.name in _PARTS else path.name
+        name = f"{moment} {operation} {what if what in _NAMED else ''}".strip()
+        with self._one:
+            step = (name, self.seen[name])
+            self.seen[name] += 1
+            if step == self._fatal and self._note is not None:
+                self._note.write_text(name)
+                os.kill(os.getpid(), signal.SIGKILL)
 
     @contextlib.contextmanager
     def _around(self, operation: str, path: Path) -> Iterator[None]:
@@ -320,9 +378,14 @@ class KillingDisk(Disk):
             super().replace(staged, path, data)
 
     def sync_folder(self, path: Path) -> None:
-        """Sync a folder."""
+        """Sync a folder; this changes nothing that another process sees."""
         self._pass("before", "sync_folder", path)
         super().sync_folder(path)
+
+    def sync_file(self, path: Path) -> None:
+        """Sync a file."""
+        self._pass("before", "sync_file", path)
+        super().sync_file(path)
 
 
 def _workers_of(pid: int) -> Iterator[int]:

@@ -27,7 +27,9 @@ _LINE_SECONDS = 10.0
 def print_json(schema: str, content: dict[str, Any]) -> None:
     """Print one JSON document with its schema to stdout."""
     document = {"schema": f"medshards/{schema}/1", **content}
-    sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    # Piece by piece: the text of a long document takes several times the memory of what it says.
+    json.dump(document, sys.stdout, indent=1, ensure_ascii=False)
+    sys.stdout.write("\n")
 
 
 def say(text: str) -> None:

@@ -14,9 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pipeline.store import Store
-from pipeline.verify import verify
-from tests.pipeline.power import (
+from benchmarks.power import (
     Log,
     LoggingDisk,
     Operation,
@@ -25,6 +23,8 @@ from tests.pipeline.power import (
     after_power_cut,
     write_tree,
 )
+from pipeline.store import Store
+from pipeline.verify import verify
 from tests.pipeline.processes import SMALL
 from tests.pipeline.toy import Digests, Toy, build, digests_of
 

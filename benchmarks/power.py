@@ -50,6 +50,7 @@ class LoggingDisk(Disk):
         self._unmade: list[Path] = []
 
     def make_folder(self, path: Path) -> None:
+        """Make a folder and log those that were missing."""
         with self._one:
             below = [f for f in (path, *path.parents) if self._root in f.parents]
             self._unmade = [folder for folder in below if not folder.exists()]
@@ -57,6 +58,7 @@ class LoggingDisk(Disk):
             self._log_made()
 
     def write(self, path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
+        """Write a file; its name and its content may each be lost."""
         data = b"".join(pieces)
         with self._one:
             self._add("create", path, content=data)
@@ -65,11 +67,13 @@ class LoggingDisk(Disk):
             return done
 
     def link(self, staged: Path, final: Path) -> None:
+        """Publish a file."""
         with self._one:
             super().link(staged, final)
             self._add("link", final, staged)
 
     def replace(self, staged: Path, path: Path, data: bytes) -> None:
+        """Replace a small file."""
         with self._one:
             self.write(staged, [data])
             staged.replace(path)
@@ -77,11 +81,13 @@ class LoggingDisk(Disk):
             self.sync_folder(path.parent)
 
     def sync_file(self, path: Path) -> None:
+        """Make the content of a file durable."""
         with self._one:
             super().sync_file(path)
             self._add("write", path, content=path.read_bytes())
 
     def sync_folder(self, path: Path) -> None:
+        """Make the names in a folder durable."""
         with self._one:
             self._log_made()
             if path.is_relative_to(self._root):
