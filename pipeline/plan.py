@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.artifact import Artifact, Manifest
@@ -19,7 +19,7 @@ class Step:
 
     node: Node
     reason: str
-    units: tuple[Unit, ...]
+    units: Sequence[Unit]
     """The units that are not published yet."""
 
     @property

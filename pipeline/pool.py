@@ -6,6 +6,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 
+from pipeline.errors import StoreError
 from pipeline.seal import seal
 from pipeline.store import Store
 from pipeline.unit import Unit, UnitWriter
@@ -65,11 +66,25 @@ def build_unit(store: Store, unit: Unit) -> float:
     recipe = unit.recipe
     if unit.shard not in store.records(recipe):
         with store.lease(recipe, unit.shard):
-            if unit.shard not in store.records(recipe):
-                inputs = {role: store.artifact(source) for role, source in recipe.inputs.items()}
-                with store.staging() as staging:
-                    writer = UnitWriter(store, unit, staging)
-                    unit.node.stage.run(unit, inputs, writer)
-                    writer.commit()
+            if unit.shard not in store.records(recipe) and not _made(store, unit):
+                store.return_to_life()
+                if unit.shard not in store.records(recipe) and not _made(store, unit):
+                    message = f"{store.root}: another process keeps taking away what is staged here"
+                    raise StoreError(message)
     seal(store, unit.node)
     return time.perf_counter() - started
+
+
+def _made(store: Store, unit: Unit) -> bool:
+    """Make and publish a unit; return false if others took what was staged of it away meanwhile."""
+    inputs = {role: store.artifact(source) for role, source in unit.recipe.inputs.items()}
+    with store.staging() as staging:
+        try:
+            writer = UnitWriter(store, unit, staging)
+            unit.node.stage.run(unit, inputs, writer)
+            writer.commit()
+        except (StoreError, OSError):
+            if staging.exists():
+                raise
+            return False
+    return True

@@ -13,7 +13,7 @@ from pipeline.artifact import ALIAS, MANIFEST, RECORDS, Artifact, Manifest, requ
 from pipeline.disk import Disk, remove_tree, reported
 from pipeline.documents import Document, read_document, seal_document
 from pipeline.errors import HeldError, MissingInputError, StoreError, UsageError, VerificationError
-from pipeline.locks import Leases
+from pipeline.locks import Lease, Leases
 from pipeline.pins import encode_pins, read_pins
 from pipeline.recipe import Recipe
 
@@ -44,6 +44,7 @@ class Store:
         self.disk = disk or Disk()
         self._sealed: dict[str, Manifest] = {}
         self._session: Path | None = None
+        self._owned: Lease | None = None
         self._path = os.fspath(root)
         self._leases = Leases()
         self._damaged: dict[str, list[str]] | None = None
@@ -83,14 +84,13 @@ class Store:
         self.disk.make_folder(self.root / STAGING)
         self.disk.make_folder(self.root / LEASES)
         session = self.root / STAGING / f"{os.getpid()}-{os.urandom(6).hex()}"
-        owner = None
         began = time.monotonic()
         try:  # from the first lease on: an interruption may come at any moment
             with reported(self.root):
                 with self._exclusively("prepare"):
                     if sweep:
                         self._sweep()
-                    owner = self._leases.take(self._owner(session))
+                    self._owned = self._leases.take(self._owner(session))
                 self.disk.make_folder(session)
             self._session = session
             if not (self.root / STORE_FILE).exists():
@@ -100,9 +100,10 @@ class Store:
             self._session = None
             if sweep and time.monotonic() - began > self._leases.silence:
                 self._sweep()  # by now it is known which writers elsewhere are silent
-            if owner is not None:
+            if self._owned is not None:
                 remove_tree(session)
-                owner.release()
+                self._owned.release()
+                self._owned = None
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[Path]:
@@ -281,6 +282,16 @@ class Store:
             yield folder
         finally:
             remove_tree(folder)
+
+    def return_to_life(self) -> None:
+        """Own a staging folder again after others have taken this writer for dead.
+
+        A process that was stopped for longer than leases last finds that its folder is gone.
+        """
+        if self._session is not None:
+            lease = self._leases.take(self._owner(self._session))
+            self._owned = lease or self._owned
+            self.disk.make_folder(self._session)
 
     def sweep(self) -> None:
         """Remove what killed writers left in staging, if the store can be written."""

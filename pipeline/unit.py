@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,10 +68,10 @@ class Node:
         """Number of shards."""
         return -(-self.rows // self.slots)
 
-    @cached_property
-    def units(self) -> tuple[Unit, ...]:
+    @property
+    def units(self) -> Sequence[Unit]:
         """All units of the artifact."""
-        return tuple(Unit(self, shard) for shard in range(self.shards))
+        return _Units(self, range(self.shards))
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +95,26 @@ class Unit:
     def recipe(self) -> Recipe:
         """Recipe of the artifact."""
         return self.node.recipe
+
+
+class _Units(Sequence[Unit]):
+    """Units of an artifact, each made when it is asked for: a large plan has millions."""
+
+    def __init__(self, node: Node, shards: range) -> None:
+        self._node = node
+        self._shards = shards
+
+    def __len__(self) -> int:
+        return len(self._shards)
+
+    @overload
+    def __getitem__(self, place: int) -> Unit: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[Unit]: ...
+    def __getitem__(self, place: int | slice) -> Unit | Sequence[Unit]:
+        if isinstance(place, slice):
+            return _Units(self._node, self._shards[place])
+        return Unit(self._node, self._shards[place])
 
 
 class UnitWriter:

@@ -115,7 +115,7 @@ def _built(graph: _Graph, key: str, shard: int) -> dict[str, Any]:
     if node is None:
         message = f"this worker's manifests and files make no artifact with recipe key {key[:12]}"
         raise PipelineError(message)
-    store = graph.store
+    store = Store(graph.store.root)  # its own: a worker may have several threads
     for source in node.recipe.inputs.values():
         wait_until(lambda source=source: store.sealed(source) is not None)  # type: ignore[misc]
     if node.stage.parallel is True:

@@ -38,7 +38,7 @@ def unit_key(unit: Unit) -> UnitKey:
     return unit.recipe.key, unit.shard
 
 
-def units_of(step: Step) -> tuple[Unit, ...]:
+def units_of(step: Step) -> Sequence[Unit]:
     """Return the units of a step; where only its seal is missing, the first."""
     return step.units or step.node.units[:1]
 

@@ -204,7 +204,7 @@ def test_a_scheduler_with_workers_that_die_and_come(
         build = run_pipeline(*BUILD, "--scheduler", scheduler, "--store", root)
         wait_for(lambda: begun(root))
         os.kill(first, signal.SIGKILL)
-        with worker(scheduler, "--no-nanny"):
+        with worker(scheduler, "--no-nanny", "--nthreads", "3"):
             assert build.wait(SECONDS) == 0
     assert digests_of(root) == one_run
     assert verify(Store(root)) == []

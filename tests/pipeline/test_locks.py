@@ -18,7 +18,10 @@ from pipeline import locks
 from pipeline.errors import HeldError
 from pipeline.events import Event, UnitFinished
 from pipeline.locks import BEAT_SECONDS, SILENT_BEATS, Leases
+from pipeline.plan import make_plan
+from pipeline.runner import run
 from pipeline.store import LEASES, OWNER, STAGING, Store
+from pipeline.unit import Unit
 from pipeline.verify import verify
 from tests.pipeline.conftest import REPOSITORY
 from tests.pipeline.toy import Digests, Numbers, Toy, build, digests_of
@@ -280,6 +283,50 @@ def test_a_unit_of_a_silent_holder_elsewhere_is_built_in_the_end(
     assert made == [0, 2, 1]
     assert digests_of(tmp_path) == reference
     assert list((tmp_path / LEASES).iterdir()) == []
+
+
+@pytest.mark.parametrize("taken", ["unit", "staging", "unit and staging"])
+def test_a_holder_that_comes_back_neither_loses_nor_duplicates_anything(
+    reference: Digests, toy: Toy, tmp_path: Path, taken: str
+) -> None:
+    """Stopped within a unit and taken for dead, it goes on later, and all succeed.
+
+    Its unit was built by another, or what it had staged was swept, so that it stages it again.
+    """
+    begun, back, told = threading.Event(), threading.Event(), []
+
+    def stop(unit: Unit) -> None:
+        if unit.shard == 1 and not begun.is_set():
+            begun.set()
+            back.wait(60)
+
+    def stopped() -> None:
+        told.append(build(tmp_path, Toy(numbers_stage=Numbers(before=stop)).targets(), workers=1))
+
+    build(tmp_path, [toy.files()])
+    thread = threading.Thread(target=stopped)
+    thread.start()
+    begun.wait(60)
+    for what, name in (("unit", "*-1.lock"), ("staging", f"*{OWNER}")):
+        (lease,) = (tmp_path / LEASES).glob(name)
+        if what in taken:
+            moved_elsewhere(lease)
+    other = Store(tmp_path)
+    other._leases = Leases(silence=0.05)
+    waited = threading.Event()
+    while "staging" in taken and list((tmp_path / STAGING).iterdir()):
+        other.sweep()
+        waited.wait(0.06)
+    if "unit" in taken:
+        run(other, make_plan(other, toy.targets()), workers=1).raise_failures()
+        assert digests_of(tmp_path) == reference
+    back.set()
+    thread.join(60)
+    (outcome,) = told
+    outcome.raise_failures()
+    assert digests_of(tmp_path) == reference
+    assert verify(Store(tmp_path)) == []
+    assert list((tmp_path / LEASES).iterdir()) == list((tmp_path / STAGING).iterdir()) == []
 
 
 def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_has_is_not(
