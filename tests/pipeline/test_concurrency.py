@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ import pytest
 
 from pipeline.store import STAGING, Store
 from pipeline.verify import verify
+from tests.pipeline.conftest import REPOSITORY
 from tests.pipeline.toy import Digests, Toy, digests_of, values_of
 
 ROUNDS = 3
@@ -54,47 +55,14 @@ def test_processes_with_different_rounding_agree_on_the_first(
             np.testing.assert_allclose(shard, shard.flat[0], atol=1e-6)
 
 
-COUNTED = """
-import os
-from pipeline.cli import main
-from stages.corrupt.stage import Render
-
-render = Render.run
-
-def counted(self, unit, inputs, writer):
-    file = os.open(os.environ["RENDERED"], os.O_WRONLY | os.O_APPEND)
-    os.write(file, f"{unit.recipe.key} {unit.shard}\\n".encode())
-    os.close(file)
-    render(self, unit, inputs, writer)
-
-Render.run = counted
-main()
-"""
-"""The command line, which adds a line to a file for every unit that it begins to render."""
-
-
-def test_eight_commands_share_the_sets_of_one_split(
-    run_pipeline: Callable[..., subprocess.Popen[bytes]],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_eight_commands_share_the_sets_of_one_split() -> None:
     """Every set is sealed once, no unit is rendered twice, and the digests are those of one."""
-    command = ("build", "corruptions", "--datasets", "tiny-blood", "--workers", "1")
-    rendered = tmp_path / "rendered"
-    rendered.touch()
-    monkeypatch.setenv("RENDERED", str(rendered))
-    start = partial(run_pipeline, *command, program=("-c", COUNTED))
-    eight = [start("--store", tmp_path / "eight") for _ in range(8)]
-    assert [process.wait() for process in eight] == [0] * 8
-    units = Counter(rendered.read_text().splitlines())
-    assert len(units) == 35
-    assert set(units.values()) == {1}
-    sealed = Counter(m.label for m in Store(tmp_path / "eight").manifests())
-    assert len(sealed) == 36
-    assert set(sealed.values()) == {1}
-    assert run_pipeline(*command, "--store", tmp_path / "one").wait() == 0
-    assert digests_of(tmp_path / "eight") == digests_of(tmp_path / "one")
-    assert verify(Store(tmp_path / "eight")) == []
+    command = [sys.executable, "-m", "benchmarks.together", "--quick"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "35 units were rendered, 0 of them more than once" in done.stdout
+    assert "35 of 35 sets are sealed, 0 of them more than once" in done.stdout
+    assert "digests are those of one process: True; problems found by verify: 0" in done.stdout
 
 
 def test_parts_of_a_command_make_what_one_command_makes(
