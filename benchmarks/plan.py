@@ -82,9 +82,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--artifacts", type=int, default=10_000)
     parser.add_argument("--images", type=int, default=1_000_000)
-    parser.add_argument("--quick", action="store_true", help="400 artifacts, 20,000 images")
+    parser.add_argument("--quick", action="store_true", help="300 artifacts, 20,000 images")
     given = parser.parse_args()
-    artifacts, images = (400, 20_000) if given.quick else (given.artifacts, given.images)
+    artifacts, images = (300, 20_000) if given.quick else (given.artifacts, given.images)
     turns = 1 if given.quick else 5
     with tempfile.TemporaryDirectory(prefix="plan-") as folder:
         missed = many_artifacts(Path(folder), artifacts, turns)

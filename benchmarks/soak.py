@@ -70,14 +70,14 @@ def main() -> None:
     parser.add_argument("--forked", type=int, default=900)
     parser.add_argument("--dask", type=int, default=100)
     parser.add_argument("--cuts", type=int, default=1000)
-    parser.add_argument("--quick", action="store_true", help="2, 20, 2 and 20 of them")
+    parser.add_argument("--quick", action="store_true", help="1, 12, 1 and 8 of them")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--dataset", default="phantom-blood")
     given = parser.parse_args()
     asked = (given.kills, given.forked, given.dask, given.cuts)
     kinds = (Commands, Forks, DaskWorkers, PowerCuts)
     kills, faults = 0, []
-    for kind, count in zip(kinds, (2, 20, 2, 20) if given.quick else asked, strict=True):
+    for kind, count in zip(kinds, (1, 12, 1, 8) if given.quick else asked, strict=True):
         if not count:
             continue
         with tempfile.TemporaryDirectory(prefix="soak-") as folder:

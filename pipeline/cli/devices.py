@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from pipeline.cli.execution import Runner
+from pipeline.cli.execution import Runner, runner_on
 from pipeline.errors import UsageError
 from pipeline.events import Listener
 from pipeline.plan import Plan
@@ -43,11 +43,21 @@ def device_names(values: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
-def require_one(names: Sequence[str]) -> None:
-    """Refuse several devices where each worker has its own."""
-    if len(names) > 1:
+def worker_runner(
+    scheduler: str | None, context: typer.Context, manifests: Path | None, names: Sequence[str]
+) -> Runner | None:
+    """Return what embeds where `--scheduler` says; None for processes of this command.
+
+    Raises
+    ------
+    UsageError
+        If several devices are named, where each worker has its own.
+    """
+    if scheduler is not None and len(names) > 1:
         message = "with --scheduler name one device: start a worker for each, that sees it alone"
         raise UsageError(message)
+    needs = gpu_needed if names[0] != "cpu" else None
+    return runner_on(scheduler, context, manifests, names[0], needs)
 
 
 def gpu_needed(unit: Unit) -> Mapping[str, float]:

@@ -128,30 +128,24 @@ def embed(
     With --features patch the outputs of --blocks are stored: for every patch of the selected images
     (train splits with --splits only) and, with --prompts, for every token of the prompts.
     """
-    from pipeline.cli.devices import device_names, gpu_needed, require_one
-    from pipeline.cli.execution import Resources, part_of, runner_on
+    from pipeline.cli.devices import device_names, worker_runner
+    from pipeline.cli.execution import Resources, part_of
     from pipeline.cli.fetched_weights import fetch_weights
     from pipeline.cli.study import Study
     from pipeline.store import Store
 
-    opened = Store.open(store)
-    devices = device_names(listed(device))
+    opened, used = Store.open(store), device_names(listed(device))
     study = Study(
-        opened, manifests, weights=weights, device=devices[0], batch_size=batch_size, seed=seed
+        opened, manifests, weights=weights, device=used[0], batch_size=batch_size, seed=seed
     )
-    variants = [stored_as(study, n, dtype) for n in in_precision(listed(model), precision)]
-    names = [study.encoder(name).id for name in variants]
+    names = variants(study, listed(model), precision, dtype)
     if download and not dry_run:
-        fetch_weights([study.encoder(name) for name in names], weights)
+        fetch_weights(map(study.encoder, names), weights)
     selection = Selection(
         *(listed(datasets), run, suite, listed(splits), listed(only)),
         *(listed(prompts), listed(protocols), features.asked_features(kind, listed(blocks))),
     )
-    runner = None
-    if scheduler is not None:
-        require_one(devices)
-        needs = gpu_needed if devices[0] != "cpu" else None
-        runner = runner_on(scheduler, context, manifests, devices[0], needs)
+    runner = worker_runner(scheduler, context, manifests, used)
     resources = Resources(workers, not no_wait, log, runner, part_of(parts))
     carry_out(context, study, names, selection.nodes(study, names), resources)
 
@@ -234,6 +228,11 @@ def in_precision(names: Sequence[str], precision: str) -> list[str]:
         raise unknown_name("precision", precision, PRECISIONS)
     added = "" if precision == "float32" else f"@{precision}"
     return [name.removesuffix(added) + added for name in names]
+
+
+def variants(study: Study, names: Sequence[str], precision: str, dtype: str | None) -> list[str]:
+    """Return the names of encoders in a precision and stored in a type."""
+    return [study.encoder(stored_as(study, n, dtype)).id for n in in_precision(names, precision)]
 
 
 def stored_as(study: Study, name: str, dtype: str | None) -> str:

@@ -69,7 +69,7 @@ def verify(
     tolerance. Exit 4 if what made one is not declared or its weights are not at hand.
     """
     from pipeline.errors import UsageError, VerificationError
-    from pipeline.selectors import selects, unmatched
+    from pipeline.selectors import selects
     from pipeline.store import Store
     from pipeline.verify import verify as check
 
@@ -80,14 +80,10 @@ def verify(
             raise UsageError(message)
         _verify_address(store, chosen, workers, as_json=as_json)
         return
-    root = Path(store)
-    opened = Store(root)
+    opened = Store(Path(store))
     with contextlib.suppress(VerificationError):  # damage to its own file is told as a problem
-        opened = Store.open(root)
-    labels = ["/".join(path.relative_to(root).parts[:-1]) for path in opened.artifact_folders()]
-    if missed := unmatched(chosen, labels):
-        message = f"no artifact matches {missed[0]!r}; see `pipeline list`"
-        raise UsageError(message)
+        opened = Store.open(opened.root)
+    _require_matches(chosen, opened)
     progress = VerifyProgress()
     problems = check(
         opened,
@@ -110,6 +106,17 @@ def verify(
             progress.tell,
         )
     _tell(progress, problems, made, as_json=as_json)
+
+
+def _require_matches(selectors: Sequence[str], store: Store) -> None:
+    from pipeline.errors import UsageError
+    from pipeline.selectors import unmatched
+
+    folders = store.artifact_folders()
+    labels = ["/".join(path.relative_to(store.root).parts[:-1]) for path in folders]
+    if missed := unmatched(selectors, labels):
+        message = f"no artifact matches {missed[0]!r}; see `pipeline list`"
+        raise UsageError(message)
 
 
 def _verify_address(url: str, selectors: Sequence[str], workers: int, *, as_json: bool) -> None:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from pipeline.artifact import MANIFEST
 from pipeline.collect import Collection, find_unneeded, remove_unneeded
-from pipeline.disk import Disk
+from pipeline.disk import Disk, remove_tree
 from pipeline.errors import HeldError, StoreError
-from pipeline.store import STAGING, Store, remove_tree
+from pipeline.store import STAGING, Store
 from pipeline.verify import verify
 from tests.pipeline.toy import Toy, build, digests_of
 

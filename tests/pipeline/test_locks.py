@@ -269,7 +269,7 @@ def test_a_unit_of_a_silent_holder_elsewhere_is_built_in_the_end(
     made: list[int] = []
     monkeypatch.setattr("pipeline.runner._POLL_SECONDS", (0.001, 0.001))
     store_leases = Leases(clock=clock)
-    monkeypatch.setattr("pipeline.store.Leases", lambda: store_leases)
+    monkeypatch.setattr("pipeline.sessions.Leases", lambda: store_leases)
 
     def listen(event: Event) -> None:
         if isinstance(event, UnitFinished) and event.label.startswith("numbers"):

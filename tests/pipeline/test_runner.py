@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.artifact import ALIAS, MANIFEST
+from pipeline.disk import remove_tree
 from pipeline.errors import (
     DataError,
     HeldError,
@@ -22,7 +23,7 @@ from pipeline.errors import (
 from pipeline.events import ArtifactSealed, Event, RunFinished, RunStarted, UnitFinished, UnitHeld
 from pipeline.plan import make_plan
 from pipeline.runner import run
-from pipeline.store import LEASES, STAGING, Store, remove_tree
+from pipeline.store import LEASES, STAGING, Store
 from pipeline.unit import Node, Unit, UnitWriter
 from pipeline.verify import verify
 from tests.pipeline.toy import (

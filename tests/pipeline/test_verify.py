@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pipeline.artifact import ALIAS, MANIFEST, Manifest
 from pipeline.cli.states import states
 from pipeline.cli.study import Study
+from pipeline.disk import remove_tree
 from pipeline.documents import seal_document
 from pipeline.errors import MissingInputError, StoreError, VerificationError
 from pipeline.plan import make_plan
@@ -30,7 +31,6 @@ from pipeline.store import (
     STORE_FILE,
     VERIFICATION_FILE,
     Store,
-    remove_tree,
 )
 from pipeline.verify import verify
 from tests.pipeline.conftest import REPOSITORY

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 import pipeline
 from pipeline.artifact import Artifact
 from pipeline.digest import digest_bytes
+from pipeline.disk import remove_tree
 from pipeline.errors import MissingInputError, UsageError
 from pipeline.plan import make_plan
 from pipeline.recipe import Recipe
 from pipeline.runner import run
-from pipeline.store import Store, remove_tree
+from pipeline.store import Store
 from pipeline.tables import column
 from pipeline.unit import Node, Unit, UnitWriter
 from pipeline.verify import verify
