@@ -187,8 +187,8 @@ class Embedding:
     """Runs the embedding of the images again and again, each time into an empty place."""
 
     def __init__(self, folder: Path, weights: Path, device: str, precision: str) -> None:
-        from pipeline.cli.embed import in_precision
         from pipeline.cli.study import Study
+        from pipeline.cli.variants import in_precision
         from pipeline.store import Store
         from stages.embed.loaded import BATCH_SIZES
 

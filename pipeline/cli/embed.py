@@ -130,8 +130,8 @@ def embed(
     """
     from pipeline.cli.devices import device_names, worker_runner
     from pipeline.cli.execution import Resources, part_of
-    from pipeline.cli.fetched_weights import fetch_weights
     from pipeline.cli.study import Study
+    from pipeline.cli.variants import fetch, variants
     from pipeline.store import Store
 
     opened, used = Store.open(store), device_names(listed(device))
@@ -139,8 +139,7 @@ def embed(
         opened, manifests, weights=weights, device=used[0], batch_size=batch_size, seed=seed
     )
     names = variants(study, listed(model), precision, dtype)
-    if download and not dry_run:
-        fetch_weights(map(study.encoder, names), weights)
+    fetch(study, names, weights, wanted=download and not dry_run)
     selection = Selection(
         *(listed(datasets), run, suite, listed(splits), listed(only)),
         *(listed(prompts), listed(protocols), features.asked_features(kind, listed(blocks))),
@@ -217,38 +216,6 @@ def carry_out(
     runner = OnDevices(device_names(listed(given["device"])), repeated(context), learned)
     resources = replace(resources, runner=runner)
     build(study.store, nodes, resources, dry_run=given["dry_run"], as_json=given["as_json"])
-
-
-def in_precision(names: Sequence[str], precision: str) -> list[str]:
-    """Return the names of encoders in a precision: ``<id>@bf16``, in float32 the id itself."""
-    from pipeline.manifest import unknown_name
-    from stages.embed.loaded import PRECISIONS
-
-    if precision not in PRECISIONS:
-        raise unknown_name("precision", precision, PRECISIONS)
-    added = "" if precision == "float32" else f"@{precision}"
-    return [name.removesuffix(added) + added for name in names]
-
-
-def variants(study: Study, names: Sequence[str], precision: str, dtype: str | None) -> list[str]:
-    """Return the names of encoders in a precision and stored in a type."""
-    return [study.encoder(stored_as(study, n, dtype)).id for n in in_precision(names, precision)]
-
-
-def stored_as(study: Study, name: str, dtype: str | None) -> str:
-    """Return the name of an encoder stored in a type: ``<id>@float16``; as declared, the id itself.
-
-    Raises
-    ------
-    UsageError
-        If the type is unknown.
-    """
-    from pipeline.manifest import unknown_name
-    from stages.embed.loaded import TOLERANCE
-
-    if dtype is not None and dtype not in TOLERANCE:
-        raise unknown_name("dtype", dtype, TOLERANCE)
-    return name if dtype in {None, study.encoder(name).dtype} else f"{name}@{dtype}"
 
 
 def sealed_images(
