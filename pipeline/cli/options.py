@@ -21,7 +21,9 @@ def local_folder(path: Path) -> Path:
     if str(path).startswith("file:/"):
         return Path(unquote(str(path).removeprefix("file:")))
     if is_address(str(path)):
-        message = f"{path}: a store is a folder of this machine"
+        message = (
+            f"{path}: a store is a folder of this machine; bring sets here with `pipeline pull`"
+        )
         raise typer.BadParameter(message)
     return path
 

@@ -76,7 +76,7 @@ def test_a_selector_of_nothing_verifies_nothing(pipeline: Any, read_only_tiny: A
 
 def test_an_address_is_not_a_store(pipeline: Any, tmp_path: Path) -> None:
     """A store that lies elsewhere exits 2, and no folder of that name is made."""
-    for command in (("status",), ("build", "corruptions", "--datasets", "phantom-oct"), ("demo",)):
+    for command in (("eval",), ("build", "corruptions", "--datasets", "phantom-oct"), ("demo",)):
         answer = pipeline(*command, "--store", "s3://bucket/store", rc=2)
         assert "a store is a folder of this machine" in answer.stderr
         assert "Traceback" not in answer.stderr
