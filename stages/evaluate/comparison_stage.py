@@ -16,6 +16,7 @@ from stages.evaluate.prediction_table import labels_of, rows_of_lists, sets_of
 from stages.evaluate.predictions import Predictions, System
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.significance import FLIPS
+from stages.evaluate.stage import RESAMPLED_AT_ONCE
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,7 +28,7 @@ VERSION = 1
 class Compare:
     """Computes the paired differences between two systems."""
 
-    parallel = True
+    parallel = RESAMPLED_AT_ONCE
 
     def __init__(
         self, pair: tuple[System, System], baseline: str, bootstrap: Bootstrap, label: str
