@@ -23,18 +23,6 @@ if TYPE_CHECKING:
 MODELS = "models"
 VERSION = 1
 _SHAPES = "shapes"
-_MEANINGS = {
-    "inverse_penalty": "C of the fit, chosen on validation",
-    "converged": "whether the optimiser stopped by its tolerance, not by its iteration limit",
-    "logit_scale": "factor from cosine to logit; null without a cosine",
-    "multi_label": "whether each class has a probability of its own",
-    "directions": "direction of each class, (classes, dimensions) in C order",
-    "absent": "direction of the absence of each class, as `directions`; null without",
-    "mean": "mean of each train feature",
-    "scale": "standard deviation of each train feature; 1 where it does not vary",
-    "weights": "weight of each class for standardised features, (dimensions, classes) in C order",
-    "bias": "bias of each class",
-}
 
 
 class Fit:
@@ -77,7 +65,7 @@ def _table(systems: Sequence[System], models: Sequence[Any]) -> pa.Table:
             kind, values = pa.list_(kind), [value.reshape(-1) for value in values]
         elif isinstance(values[0], bool):
             kind, unit = pa.bool_(), ""
-        columns.append((column(field.name, kind, unit, _MEANINGS[field.name]), values))
+        columns.append((column(field.name, kind, unit, field.metadata["meaning"]), values))
     schema = pa.schema([described for described, _ in columns])
     arrays = [pa.array(values, described.type) for described, values in columns]
     return pa.table(arrays, schema=schema)

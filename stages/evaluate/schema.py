@@ -47,14 +47,23 @@ class Bootstrap(Declared):
 class FewShot(Declared):
     """Classifiers fitted on few train samples: each amount is drawn once per seed."""
 
-    protocol: Literal["linear-probe", "prototype", "knn"] = "linear-probe"
-    """What is fitted on the draws."""
+    protocol: Name = "linear-probe"
+    """What is fitted on the draws: a protocol that learns from train samples."""
     k: tuple[Annotated[int, Field(ge=1)], ...] = (1, 5, 10)
     """Samples of each class."""
     fractions: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.01, 0.03, 0.07, 0.10)
     """Shares of each class of the train split; one sample at least."""
     seeds: Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)] = (0, 1, 2, 3, 4)
     """Seeds of the draws."""
+
+    @field_validator("protocol")
+    @classmethod
+    def _learns(cls, name: str) -> str:
+        learning = [known for known, one in PROTOCOLS.items() if "train" in one.needs]
+        if name not in learning:
+            message = f"{name!r} does not learn from train samples{nearest(name, learning)}"
+            raise ValueError(message)
+        return name
 
     @field_validator("k", "fractions", "seeds")
     @classmethod

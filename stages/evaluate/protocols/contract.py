@@ -61,8 +61,15 @@ class FitInputs:
     """What choices are made by; None where the dataset has no validation split."""
 
 
+LOGIT_SCALE = "factor from cosine to logit; null without a cosine"
+"""Meaning of `Model.logit_scale` where models are stored."""
+
+
 class Model(Protocol):
-    """What `fit` returns: a dataclass of float64 arrays, numbers, flags and None."""
+    """What `fit` returns: a dataclass of float64 arrays, numbers, flags and None.
+
+    Where it is stored every field is a column, whose meaning the field's metadata say.
+    """
 
     @property
     def logit_scale(self) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stages.evaluate.protocols.blas import product
 from stages.evaluate.protocols.contract import (
+    LOGIT_SCALE,
     Floats,
     checked_embeddings,
     sigmoid,
@@ -22,11 +23,17 @@ from stages.evaluate.protocols.contract import (
 class Directions:
     """One direction per class; for a multi-label task, also one for its absence."""
 
-    directions: Floats
+    directions: Floats = field(
+        metadata={"meaning": "direction of each class, (classes, dimensions) in C order"}
+    )
     """Shape (K, D), rows of length 1."""
-    logit_scale: float
-    """Factor from cosine to logit."""
-    absent: Floats | None = None
+    logit_scale: float = field(metadata={"meaning": LOGIT_SCALE})
+    absent: Floats | None = field(
+        default=None,
+        metadata={
+            "meaning": "direction of the absence of each class, as `directions`; null without"
+        },
+    )
     """Shape (K, D), rows of length 1: absence of each class; None if a sample has one class."""
 
     def scores(self, embeddings: NDArray[np.floating[Any]]) -> Floats:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from stages.evaluate.protocols.blas import one_blas_thread, product
 from stages.evaluate.protocols.contract import (
+    LOGIT_SCALE,
     FitInputs,
     Floats,
     Need,
@@ -31,21 +32,32 @@ if TYPE_CHECKING:
 class LinearModel:
     """A fitted probe in plain arrays."""
 
-    mean: Floats
-    """Shape (D,): mean of each train feature."""
-    scale: Floats
-    """Shape (D,): standard deviation of each train feature; 1 where it does not vary."""
-    weights: Floats
-    """Shape (D, K), for standardised features."""
-    bias: Floats
+    mean: Floats = field(metadata={"meaning": "mean of each train feature"})
+    """Shape (D,)."""
+    scale: Floats = field(
+        metadata={"meaning": "standard deviation of each train feature; 1 where it does not vary"}
+    )
+    """Shape (D,)."""
+    weights: Floats = field(
+        metadata={
+            "meaning": (
+                "weight of each class for standardised features, (dimensions, classes) in C order"
+            )
+        }
+    )
+    """Shape (D, K)."""
+    bias: Floats = field(metadata={"meaning": "bias of each class"})
     """Shape (K,)."""
-    converged: bool
-    """Whether the optimiser stopped by its tolerance, not by its iteration limit."""
-    inverse_penalty: float
-    """C of the fit."""
-    multi_label: bool = False
-    """Whether each class has a probability of its own."""
-    logit_scale: None = None
+    converged: bool = field(
+        metadata={
+            "meaning": "whether the optimiser stopped by its tolerance, not by its iteration limit"
+        }
+    )
+    inverse_penalty: float = field(metadata={"meaning": "C of the fit, chosen on validation"})
+    multi_label: bool = field(
+        default=False, metadata={"meaning": "whether each class has a probability of its own"}
+    )
+    logit_scale: None = field(default=None, metadata={"meaning": LOGIT_SCALE})
     """No cosine is used."""
 
 
