@@ -64,7 +64,8 @@ def _run_python(text: str) -> None:
 
 
 def _run_commands(text: str) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(Path.cwd())}
+    kept = {name: value for name, value in os.environ.items() if "MEDSHARDS" not in name}
+    environment = kept | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(Path.cwd())}
     for command, shown in re.findall(r"^\$ pipeline (.*)\n((?:[^$].*\n|\n)*)", text, re.MULTILINE):
         done = subprocess.run(
             [sys.executable, "-m", "pipeline", *shlex.split(command)],
