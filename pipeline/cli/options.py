@@ -52,7 +52,7 @@ Manifests = Annotated[
     typer.Option(
         "--manifests",
         envvar="MEDSHARDS_MANIFESTS",
-        help="Folder of your own manifests (datasets/, corruptions/, encoders/, runs/).",
+        help="Folder of your own manifests (datasets/, corruptions/, prompts/, encoders/, runs/).",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON to stdout.")]
