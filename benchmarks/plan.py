@@ -5,7 +5,7 @@ that their sets are N artifacts (10,000), and measures whole commands: `plan` on
 `plan` and `status` on stores in which half of the artifacts, and then all, are sealed. (Their
 manifests are of the right size and hold no content: neither command reads any.) It does the same
 for half of the artifacts and for hardly any, and prints how much each grows with twice
-the artifacts, beyond what the command takes for hardly any: at most 4 is linear.
+the artifacts, beyond what the command takes for hardly any: at most 2 is linear.
 
 Last comes a lab: five datasets of N images (1,000,000) each, of which all 175 sets are planned and
 none is rendered; it prints files, bytes, inodes and the longest path that `plan` tells of them, and
