@@ -44,37 +44,37 @@ def generated_image(shape: tuple[int, int, int], name: str = "") -> Image:
 
 
 def golden_digests(name: str) -> Golden:
-    """Return, for each corruption of a shipped suite, its kernel's version and five digests.
-
-    A digest covers the outputs of all `GOLDEN_SHAPES` at one severity, as far as they are large
-    enough.
+    """Return `golden_digests_of` each corruption of a shipped suite, by the corruption's name.
 
     Parameters
     ----------
     name : str
         A suite, or a suite and one of its datasets: ``"medmnist-c/bloodmnist"``.
     """
-    golden: Golden = {}
+    entries = suite_for(name, *GOLDEN_SHAPES[0][:2]).corruptions
+    return {entry.name: golden_digests_of(name, entry.name) for entry in entries}
+
+
+def golden_digests_of(name: str, corruption: str) -> dict[str, Any]:
+    """Return the version of a corruption's kernel and five digests.
+
+    A digest covers the outputs of all `GOLDEN_SHAPES` at one severity, as far as they are large
+    enough.
+    """
     at = {shape: suite_for(name, *shape[:2]) for shape in GOLDEN_SHAPES}
-    for corruption in at[GOLDEN_SHAPES[0]].corruptions:
-        kernel = KERNELS[corruption.kernel]
-        digests = []
-        for severity in range(1, 6):
-            stream = sample_stream(0, "golden", "image", corruption.name, severity)
-            outputs = b"".join(
-                render(
-                    generated_image(shape),
-                    suite.corruption(corruption.name),
-                    severity,
-                    suite,
-                    stream,
-                )[0].tobytes()
-                for shape, suite in at.items()
-                if min(shape[:2]) >= kernel.smallest_side
-            )
-            digests.append(digest_bytes(outputs)[:16])
-        golden[corruption.name] = {"kernel_version": kernel.version, "digests": digests}
-    return golden
+    kernel = KERNELS[at[GOLDEN_SHAPES[0]].corruption(corruption).kernel]
+    digests = []
+    for severity in range(1, 6):
+        stream = sample_stream(0, "golden", "image", corruption, severity)
+        outputs = b"".join(
+            render(generated_image(shape), suite.corruption(corruption), severity, suite, stream)[
+                0
+            ].tobytes()
+            for shape, suite in at.items()
+            if min(shape[:2]) >= kernel.smallest_side
+        )
+        digests.append(digest_bytes(outputs)[:16])
+    return {"kernel_version": kernel.version, "digests": digests}
 
 
 def golden_names() -> list[str]:

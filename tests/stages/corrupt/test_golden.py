@@ -11,9 +11,9 @@ import json
 import pytest
 
 from stages.corrupt import golden
-from stages.corrupt.golden import differing, golden_digests, golden_names, shipped_golden
+from stages.corrupt.golden import differing, golden_digests_of, golden_names, shipped_golden
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.rendering import render, shipped_suite
+from stages.corrupt.rendering import render, shipped_suite, suite_for
 from tests.stages.corrupt.kernels import without_vectors
 
 GOLDEN = shipped_golden()
@@ -26,15 +26,19 @@ json.dump({name: golden_digests(name) for name in sys.argv[1:]}, sys.stdout)
 NAMES = golden_names()
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_bytes_are_the_golden_ones(name: str) -> None:
-    """All corruptions of a suite give the pinned bytes, or their kernel's version was raised."""
-    assert golden_digests(name) == GOLDEN[name]
+@pytest.mark.parametrize(
+    ("name", "corruption"), [(name, corruption) for name in NAMES for corruption in GOLDEN[name]]
+)
+def test_bytes_are_the_golden_ones(name: str, corruption: str) -> None:
+    """A corruption of a suite gives the pinned bytes, or its kernel's version was raised."""
+    assert golden_digests_of(name, corruption) == GOLDEN[name][corruption]
 
 
 def test_everything_is_pinned() -> None:
-    """No suite, dataset of a suite or kernel lacks its golden digests."""
+    """No suite, dataset of a suite, corruption or kernel lacks its golden digests."""
     assert list(GOLDEN) == NAMES
+    for name in NAMES:
+        assert list(GOLDEN[name]) == [one.name for one in suite_for(name, 28, 28).corruptions]
     suites = {name.partition("/")[0] for name in NAMES}
     named = {entry.kernel for suite in suites for entry in shipped_suite(suite).corruptions}
     assert named == KERNELS.keys()
