@@ -262,11 +262,12 @@ def _along_rows(
 ) -> None:
     for y in range(pixels.shape[0]):
         for x in range(columns.shape[0]):
+            w0, w1, w2, w3 = weights[x, 0], weights[x, 1], weights[x, 2], weights[x, 3]
+            c0, c1, c2, c3 = columns[x, 0], columns[x, 1], columns[x, 2], columns[x, 3]
             for c in range(3):
-                total = np.int64(0)
-                for tap in range(4):
-                    total += weights[x, tap] * np.int64(pixels[y, columns[x, tap], c])
-                across[y, x * 3 + c] = np.int32(total)
+                left = w0 * np.int64(pixels[y, c0, c]) + w1 * np.int64(pixels[y, c1, c])
+                right = w2 * np.int64(pixels[y, c2, c]) + w3 * np.int64(pixels[y, c3, c])
+                across[y, x * 3 + c] = np.int32(left + right)
 
 
 @compiled(

@@ -75,7 +75,8 @@ def apply_moves(image: Image, moves: NDArray[np.int8], reach: int, sigma: float)
         Pixels; standard deviation of the blurs.
     """
     moved = _blurred(image, sigma)
-    _move(moved, moves, reach)
+    for of_one_round in moves:
+        _move(moved, of_one_round, reach)
     return _blurred(moved, sigma)
 
 
@@ -102,17 +103,16 @@ def _moves_of(words: NDArray[np.uint32], reach: int, moves: NDArray[np.int8]) ->
         moves[i, 1] = np.int8(np.int64(row) - reach)
 
 
-@compiled("void(uint8[:, :, ::1], Array(int8, 4, 'C', True), int64)")
+@compiled("void(uint8[:, :, ::1], Array(int8, 3, 'C', True), int64)")
 def _move(image: Image, moves: NDArray[np.int8], reach: int) -> None:
     height, width, channels = image.shape
-    for n in range(moves.shape[0]):
-        for i in range(moves.shape[1]):
-            y = height - reach - i
-            for j in range(moves.shape[2]):
-                x = width - reach - j
-                column, row = x + moves[n, i, j, 0], y + moves[n, i, j, 1]
-                for c in range(channels):
-                    image[y, x, c] = image[row, column, c]
+    for i in range(moves.shape[0]):
+        y = height - reach - i
+        for j in range(moves.shape[1]):
+            x = width - reach - j
+            column, row = x + moves[i, j, 0], y + moves[i, j, 1]
+            for c in range(channels):
+                image[y, x, c] = image[row, column, c]
 
 
 @compiled("void(Array(float64, 1, 'C', True), uint8[::1])")

@@ -160,11 +160,31 @@ def _runs(side: int, step: float, count: int, crop: Crop) -> tuple[Indices, Indi
 
 
 @compiled(
+    "void(float32[::1], Array(int64, 2, 'C', True), Array(float32, 1, 'C', True), int64,"
+    " float32[::1])"
+)
+def _add_enlarged(
+    between: NDArray[np.float32],
+    runs: Indices,
+    value_parts: Weights,
+    channels: int,
+    total: NDArray[np.float32],
+) -> None:
+    """Add one row of an enlargement, from the row `between` two of the image's."""
+    for r in range(runs.shape[0]):
+        start, source = runs[r, 0] * channels, runs[r, 1] * channels
+        left, right = between[source:], between[source + channels :]
+        parts, out = value_parts[start:], total[start:]
+        for j in range(runs[r, 2] * channels):
+            out[j] += left[j] + parts[j] * (right[j] - left[j])
+
+
+@compiled(
     "void(Array(uint8, 4, 'C', True), Array(int64, 2, 'C', True), Array(float32, 2, 'C', True),"
     " Array(int64, 3, 'C', True), Array(int64, 1, 'C', True), Array(float32, 2, 'C', True),"
     " float32, float32[:, ::1], uint8[:, :, :, ::1])"
 )
-def _mean_of_zooms(  # noqa: C901  # one loop nest: rows stay in the cache
+def _mean_of_zooms(
     images: Images,
     rows: Indices,
     row_parts: Weights,
@@ -198,12 +218,7 @@ def _mean_of_zooms(  # noqa: C901  # one loop nest: rows stay in the cache
                 part = row_parts[f, y]
                 for j in range(between.size):
                     between[j] = upper[j] + part * (lower[j] - upper[j])
-                for r in range(run_counts[f]):
-                    start, source = runs[f, r, 0] * channels, runs[f, r, 1] * channels
-                    left, right = between[source:], between[source + channels :]
-                    parts, out = value_parts[f, start:], total[start:]
-                    for j in range(runs[f, r, 2] * channels):
-                        out[j] += left[j] + parts[j] * (right[j] - left[j])
+                _add_enlarged(between, runs[f, : run_counts[f]], value_parts[f], channels, total)
             values_out = blurred[n, y].reshape(-1)
             for j in range(size):
                 values_out[j] = np.uint8(np.int32(total[j] / divisor + added))
