@@ -32,10 +32,11 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.power import Log, LoggingDisk, after_power_cut, write_tree
+from benchmarks.steps import SteppedDisk
 from pipeline.disk import Disk
 from pipeline.plan import make_plan
 from pipeline.store import STAGING, Store
@@ -324,7 +325,7 @@ _NAMED = _PARTS | {"manifest.json", "record.part", "manifest.part", "content.par
 """What a kill at a step is said to have fallen on."""
 
 
-class KillingDisk(Disk):
+class KillingDisk(SteppedDisk):
     """Counts its steps by name, and kills its own process at one of them."""
 
     def __init__(self, fatal: tuple[str, int] | None = None, note: Path | None = None) -> None:
@@ -334,7 +335,8 @@ class KillingDisk(Disk):
         self._note = note
         self._one = threading.Lock()
 
-    def _pass(self, moment: str, operation: str, path: Path) -> None:
+    def step(self, moment: str, operation: str, path: Path) -> None:
+        """Count the step, and end the process if it is the fatal one."""
         what = path.parent.name if path.parent.name in _PARTS else path.name
         name = f"{moment} {operation} {what if what in _NAMED else ''}".strip()
         with self._one:
@@ -343,49 +345,6 @@ class KillingDisk(Disk):
             if step == self._fatal and self._note is not None:
                 self._note.write_text(name)
                 os.kill(os.getpid(), signal.SIGKILL)
-
-    @contextlib.contextmanager
-    def _around(self, operation: str, path: Path) -> Iterator[None]:
-        self._pass("before", operation, path)
-        yield
-        self._pass("after", operation, path)
-
-    def make_folder(self, path: Path) -> None:
-        """Make a folder."""
-        with self._around("make_folder", path):
-            super().make_folder(path)
-
-    def write(self, path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
-        """Write a file in two pieces."""
-
-        def halves() -> Iterator[bytes]:
-            data = b"".join(pieces)
-            yield data[: len(data) // 2]
-            self._pass("within", "write", path)
-            yield data[len(data) // 2 :]
-
-        with self._around("write", path):
-            return super().write(path, halves())
-
-    def link(self, staged: Path, final: Path) -> None:
-        """Publish a file."""
-        with self._around("link", final):
-            super().link(staged, final)
-
-    def replace(self, staged: Path, path: Path, data: bytes) -> None:
-        """Replace a small file."""
-        with self._around("replace", path):
-            super().replace(staged, path, data)
-
-    def sync_folder(self, path: Path) -> None:
-        """Sync a folder; this changes nothing that another process sees."""
-        self._pass("before", "sync_folder", path)
-        super().sync_folder(path)
-
-    def sync_file(self, path: Path) -> None:
-        """Sync a file."""
-        self._pass("before", "sync_file", path)
-        super().sync_file(path)
 
 
 def _workers_of(pid: int) -> Iterator[int]:

@@ -66,17 +66,24 @@ def build_unit(store: Store, unit: Unit) -> float:
     recipe = unit.recipe
     if unit.shard not in store.records(recipe):
         with store.lease(recipe, unit.shard):
-            if unit.shard not in store.records(recipe) and not _made(store, unit):
-                store.return_to_life()
-                if unit.shard not in store.records(recipe) and not _made(store, unit):
-                    message = f"{store.root}: another process keeps taking away what is staged here"
-                    raise StoreError(message)
+            _make(store, unit)
     seal(store, unit.node)
     return time.perf_counter() - started
 
 
-def _made(store: Store, unit: Unit) -> bool:
-    """Make and publish a unit; return false if others took what was staged of it away meanwhile."""
+def _make(store: Store, unit: Unit) -> None:
+    if _is_there(store, unit):
+        return
+    store.return_to_life()
+    if not _is_there(store, unit):
+        message = f"{store.root}: another process keeps taking away what is staged here"
+        raise StoreError(message)
+
+
+def _is_there(store: Store, unit: Unit) -> bool:
+    """Make and publish a unit unless it is; false if others took away what was staged of it."""
+    if unit.shard in store.records(unit.recipe):
+        return True
     inputs = {role: store.artifact(source) for role, source in unit.recipe.inputs.items()}
     with store.staging() as staging:
         try:

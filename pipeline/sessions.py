@@ -47,11 +47,7 @@ class Sessions:
         began = time.monotonic()
         try:  # from the first lease on: an interruption may come at any moment
             with reported(self.root):
-                with self._exclusively("prepare"):
-                    if sweep:
-                        self._sweep()
-                    self._owned = self._leases.take(self._owner(session))
-                self.disk.make_folder(session)
+                self._begin(session, sweep=sweep)
             self._session = session
             self._entered()
             yield
@@ -63,6 +59,13 @@ class Sessions:
                 remove_tree(session)
                 self._owned.release()
                 self._owned = None
+
+    def _begin(self, session: Path, *, sweep: bool) -> None:
+        with self._exclusively("prepare"):
+            if sweep:
+                self._sweep()
+            self._owned = self._leases.take(self._owner(session))
+        self.disk.make_folder(session)
 
     @contextlib.contextmanager
     def alone(self) -> Iterator[Path]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from benchmarks import shape
 from pipeline.cli.study import Study
 from pipeline.store import Store
 
@@ -19,8 +21,6 @@ MODULES = sorted(
     for path in (REPOSITORY / package).rglob("*.py")
 )
 VAGUE = {"utils", "util", "common", "helpers", "helper", "core", "manager", "misc"}
-LONGEST_MODULE = 400
-LONGEST_FUNCTION = 60
 
 
 def test_imports_point_the_right_way() -> None:
@@ -33,16 +33,19 @@ def test_imports_point_the_right_way() -> None:
     assert " 0 broken" in done.stdout
 
 
-@pytest.mark.parametrize("path", MODULES, ids=str)
-def test_modules_stay_small(path: Path) -> None:
-    """No module is long, no function is long, and no name is vague."""
-    text = (REPOSITORY / path).read_text()
-    assert len(text.splitlines()) <= LONGEST_MODULE
-    assert not {*path.parts[:-1], path.stem} & VAGUE
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.FunctionDef):
-            lines = (node.end_lineno or 0) - node.lineno + 1
-            assert lines <= LONGEST_FUNCTION, node.name
+@pytest.mark.parametrize("package", shape.PACKAGES)
+def test_modules_stay_small(package: str) -> None:
+    """No module or function is long or deeply nested, and most are far from the limit."""
+    modules = shape.modules(package)
+    assert [fault for module in modules for fault in module.faults] == []
+    assert statistics.median(module.lines for module in modules) < shape.MEDIAN_MODULE
+    lengths = [function.lines for module in modules for function in module.functions]
+    assert statistics.median(lengths) < shape.MEDIAN_FUNCTION
+
+
+def test_no_name_is_vague() -> None:
+    """Neither a folder nor a module is called what could hold anything."""
+    assert [path for path in MODULES if {*path.parts[:-1], path.stem} & VAGUE] == []
 
 
 def test_the_engine_knows_no_medicine() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,16 +76,20 @@ def measured(
     display(RunStarted(count, sum(one.manifest.nbytes for one in artifacts), workers))
     shifted: list[ShiftedSet] = []
     projections: list[Future[ProjectedSets]] = []
+
+    def measure(group: EmbeddedGroup, pool: ThreadPoolExecutor) -> None:
+        split = _Split(study, group)
+        if drawn.method != "none":
+            projections.append(pool.submit(split.projection, drawn))
+        for one in pool.map(split.shifted, group.sets):
+            shifted.append(one)
+            label = f"{group.encoder}/{group.suite}/{one.set.row}"
+            display(UnitFinished(label, 0, one.shift.n, 0, 0.0))
+
     try:
         with single_threaded_pool(workers, neighbours=drawn.method == "tsne") as pool:
             for group in groups:
-                split = _Split(study, group)
-                if drawn.method != "none":
-                    projections.append(pool.submit(split.projection, drawn))
-                for one in pool.map(split.shifted, group.sets):
-                    shifted.append(one)
-                    label = f"{group.encoder}/{group.suite}/{one.set.row}"
-                    display(UnitFinished(label, 0, one.shift.n, 0, 0.0))
+                measure(group, pool)
             planes = [future.result() for future in projections]
         display(RunFinished(count, 0, time.perf_counter() - started))
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -179,9 +180,8 @@ def _nodes(
         if target in {"datasets", "all"}:
             yield from (study.split(name, split) for split in splits or study.splits(name))
         if target in {"corruptions", "all"}:
-            for suite in suites:
-                for split in splits or ("test",):
-                    yield from study.sets(suite, name, split)
+            for suite, split in product(suites, splits or ("test",)):
+                yield from study.sets(suite, name, split)
 
 
 def _require_renderers(nodes: Sequence[Node]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 from pipeline.cli.choices import named_in, require_matches
@@ -98,20 +99,18 @@ def _groups(
     folder = study.store.root / "embeddings" / encoder
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     suites = [chosen.suite] if chosen.suite else sorted(filter(study.has_suite, present))
-    for suite in suites or study.suites_present():
-        for dataset in datasets or [name for name in study.datasets if name in present]:
-            if not chosen.suite and not study.covers(suite, dataset):
-                continue
-            for split in chosen.splits or ("test",):
-                if not chosen.splits and split not in study.splits(dataset):
-                    continue
-                clean, sets = study.split(dataset, split), study.sets(suite, dataset, split)
-                try:
-                    pairs = [Pair(node, study.embedding(encoder, node)) for node in (clean, *sets)]
-                except MissingInputError:
-                    return  # the weights are not here, and the store has nothing made with them
-                first, *others = pairs
-                yield EmbeddedGroup(encoder, suite, dataset, split, first, tuple(others))
+    names = datasets or [name for name in study.datasets if name in present]
+    for suite, dataset in product(suites or study.suites_present(), names):
+        if not chosen.suite and not study.covers(suite, dataset):
+            continue
+        for split in chosen.splits or {"test"}.intersection(study.splits(dataset)):
+            clean, sets = study.split(dataset, split), study.sets(suite, dataset, split)
+            try:
+                pairs = [Pair(node, study.embedding(encoder, node)) for node in (clean, *sets)]
+            except MissingInputError:
+                return  # the weights are not here, and the store has nothing made with them
+            first, *others = pairs
+            yield EmbeddedGroup(encoder, suite, dataset, split, first, tuple(others))
 
 
 def _with(group: EmbeddedGroup, sets: tuple[Pair, ...]) -> EmbeddedGroup:

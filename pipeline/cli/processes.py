@@ -169,9 +169,8 @@ class _Shared:
                     self._begin(share)
                 self._listen(len(shares), left)
             except BaseException:
-                for share in shares:
-                    if share.process:
-                        share.process.terminate()  # all at once: each ends what it has begun
+                for process in filter(None, (share.process for share in shares)):
+                    process.terminate()  # all at once: each ends what it has begun
                 raise
 
     def _begin(self, share: _Share) -> None:

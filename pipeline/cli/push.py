@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -177,24 +178,24 @@ def _companions(store: Store) -> Companions:
 
 def _with_inputs(store: Store, matched: Sequence[Manifest]) -> list[Manifest]:
     """Return artifacts and all that they were made from, as far as the store holds it."""
-    from pipeline.errors import MissingInputError
-    from pipeline.sharing.names import Place
-
     found: dict[str, Manifest] = {}
     level = list(matched)
     while level:
         found |= {one.recipe_key: one for one in level}
-        inputs: dict[str, Manifest] = {}
-        for one in level:
-            for role in one.document["inputs"]:
-                try:
-                    source = store.input_of(one, role).manifest
-                except MissingInputError:
-                    continue
-                if not remote_store.is_source(Place.of(source)):
-                    inputs[source.recipe_key] = source
+        inputs = {source.recipe_key: source for one in level for source in _inputs(store, one)}
         level = [one for key, one in inputs.items() if key not in found]
     return list(found.values())
+
+
+def _inputs(store: Store, one: Manifest) -> Iterator[Manifest]:
+    from pipeline.errors import MissingInputError
+    from pipeline.sharing.names import Place
+
+    for role in one.document["inputs"]:
+        with contextlib.suppress(MissingInputError):
+            source = store.input_of(one, role).manifest
+            if not remote_store.is_source(Place.of(source)):
+                yield source
 
 
 def _sending(one: Manifest, licences: Licences, why: str | None, reason: str | None) -> Sending:

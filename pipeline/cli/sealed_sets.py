@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 from pipeline.cli.choices import DEFAULT_RUN, named_in, require_matches
@@ -80,12 +81,10 @@ def _groups(
     splits: Sequence[str],
     named: str | None,
 ) -> Iterator[Group]:
-    for suite in suites:
-        for dataset in datasets:
-            if named or study.covers(suite, dataset):
-                for split in splits or ("test",):
-                    clean = study.split(dataset, split)
-                    yield Group(suite, clean, tuple(study.sets(suite, dataset, split)))
+    for suite, dataset, split in product(suites, datasets, splits or ("test",)):
+        if named or study.covers(suite, dataset):
+            clean = study.split(dataset, split)
+            yield Group(suite, clean, tuple(study.sets(suite, dataset, split)))
 
 
 def _not_built(study: Study, group: Group, unbuilt: Sequence[Node], only: Sequence[str]) -> str:

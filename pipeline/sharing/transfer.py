@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 
 from pipeline.errors import InterruptedRunError, PipelineError
@@ -96,21 +97,27 @@ def carry_out(work: Sequence[Work], workers: int, patience: Patience) -> Outcome
             outcome.artifacts += int(last)
 
     tasks = ((one, step) for one in work for step in _steps(one))
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        running: set[Future[None]] = set()
+    threads = max(1, workers)
+    with ThreadPoolExecutor(threads) as pool:
         try:
-            while True:
-                few = max(1, workers) * 4 - len(running)
-                running |= {pool.submit(run, *task) for task in islice(tasks, few)}
-                if not running:
-                    return outcome
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
+            _finish((partial(pool.submit, run, *task) for task in tasks), 4 * threads)
         except BaseException:
             patience.stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+    return outcome
+
+
+def _finish(tasks: Iterator[Callable[[], Future[None]]], most: int) -> None:
+    """Begin tasks, `most` of them ahead of their end, until all are done or one raises."""
+    running: set[Future[None]] = set()
+    while True:
+        running |= {begin() for begin in islice(tasks, most - len(running))}
+        if not running:
+            return
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
 
 
 def _steps(one: Work) -> Sequence[Callable[[], int] | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -64,18 +64,8 @@ def projection_figure(
     colours = dict(zip(numbers, shades, strict=True))
     figure, axes = grid(len(projections), most, 2.5, 2.5, 1.4)
     for one, row in zip(projections, axes, strict=True):
-        clean = one.coordinates[0]
         for panel, name in panels_of(row, _corruptions(one)):
-            for of, points in zip(one.sets, one.coordinates, strict=True):
-                if of.corruption == name:
-                    colour = [colours[of.severity]]
-                    panel.scatter(points[:, 0], points[:, 1], s=9, c=colour, alpha=0.75, lw=0)
-            panel.scatter(
-                clean[:, 0], clean[:, 1], s=14, facecolors="none", edgecolors=_CLEAN_COLOUR, lw=0.7
-            )
-            panel.set_xticks([])
-            panel.set_yticks([])
-            _frame(panel, one)
+            _scatter(panel, one, name, colours)
         row[0].set_ylabel(f"{_of(one.sets[0])}\n{len(one.ids)} images of each set", fontsize=8)
     dots = {"marker": "o", "ls": "none", "ms": 5}
     shown = {"clean": {**dots, "mfc": "none", "mec": _CLEAN_COLOUR}}
@@ -84,6 +74,20 @@ def projection_figure(
     method = _METHODS[projections[0].method]
     _title(figure, f"{encoder} under {suite}", f"{method} of clean and corrupted embeddings")
     return rendered(figure, form)
+
+
+def _scatter(panel: Axes, one: ProjectedSets, corruption: str, colours: Mapping[int, Any]) -> None:
+    clean = one.coordinates[0]
+    for of, points in zip(one.sets, one.coordinates, strict=True):
+        if of.corruption == corruption:
+            colour = [colours[of.severity]]
+            panel.scatter(points[:, 0], points[:, 1], s=9, c=colour, alpha=0.75, lw=0)
+    panel.scatter(
+        clean[:, 0], clean[:, 1], s=14, facecolors="none", edgecolors=_CLEAN_COLOUR, lw=0.7
+    )
+    panel.set_xticks([])
+    panel.set_yticks([])
+    _frame(panel, one)
 
 
 _MEASURES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ def rendered_again(
     """
     mixed = "images" in clean.manifest.mixed
     images = clean.mixed("images") if mixed else clean.array("images")
+    refusals = (DataError,) if mixed else ()
     masks = clean.mixed("masks") if move is not None else None
     names = clean.index(["id"]).take(list(rows))["id"].to_pylist()
     rendered: list[Image] = []
@@ -44,11 +46,8 @@ def rendered_again(
         image, numbers = NOTHING, None
         clean_image = images[row]
         if clean_image.size:
-            try:
+            with contextlib.suppress(*refusals):
                 image, numbers = render(np.asarray(clean_image), sample)
-            except DataError:
-                if not mixed:
-                    raise
         rendered.append(image)
         if move is not None and masks is not None:
             mask = masks[row] if numbers is not None else NOTHING

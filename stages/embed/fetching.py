@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Final, Protocol
+from typing import IO, Final, Protocol
 
 from pipeline.disk import Disk, reported
 from pipeline.errors import PipelineError, VerificationError
@@ -197,19 +197,13 @@ def _unpack(archive: Path, names: tuple[str, ...], sha256: str | None) -> Path:
             raise VerificationError(message)
         target = archive.with_name(name)
         part = target.with_name(f"{name}.part")
-        digest = hashlib.sha256()
         try:
-            # Reading to the end also compares the archive's own checksum.
-            with reported(part), packed.open(members[name]) as source, part.open("wb") as file:
-                while piece := source.read(_PIECE):
-                    digest.update(piece)
-                    file.write(piece)
-                file.flush()
-                os.fsync(file.fileno())
-            if sha256 is not None and digest.hexdigest() != sha256:
+            with reported(part), packed.open(members[name]) as source:
+                digest = _copied(source, part)
+            if sha256 is not None and digest != sha256:
                 message = (
-                    f"its {name} has SHA-256 {digest.hexdigest()}, the manifest declares "
-                    f"{sha256}; it was not kept"
+                    f"its {name} has SHA-256 {digest}, the manifest declares {sha256}; "
+                    "it was not kept"
                 )
                 raise VerificationError(message)
             with reported(target):
@@ -218,6 +212,18 @@ def _unpack(archive: Path, names: tuple[str, ...], sha256: str | None) -> Path:
         finally:
             part.unlink(missing_ok=True)
     return target
+
+
+def _copied(source: IO[bytes], target: Path) -> str:
+    """Copy an archive's member, whose checksum is compared at its end; return the SHA-256."""
+    digest = hashlib.sha256()
+    with target.open("wb") as file:
+        while piece := source.read(_PIECE):
+            digest.update(piece)
+            file.write(piece)
+        file.flush()
+        os.fsync(file.fileno())
+    return digest.hexdigest()
 
 
 def _reason(error: Exception) -> str:

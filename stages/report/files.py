@@ -71,16 +71,15 @@ def require_replaceable(folder: Path) -> None:
 
 def _files(page: Page) -> Iterator[tuple[str, bytes]]:
     yield INDEX, render(page).encode()
-    for section in page.sections:
-        for item in section.items:
-            if isinstance(item, Table | Heat):
-                yield f"tables/{item.name}.csv", as_csv(item).encode()
-                yield f"tables/{item.name}.tex", as_latex(item).encode()
-            elif isinstance(item, Figure):
-                for panel in item.panels:
-                    yield f"figures/{item.name}/{panel.name}.svg", panel.svg.encode()
-                    yield f"figures/{item.name}/{panel.name}.png", panel.png
-            elif isinstance(item, Picture):
-                yield f"figures/{item.name}.png", item.png
-                if item.svg is not None:
-                    yield f"figures/{item.name}.svg", item.svg
+    for item in (item for section in page.sections for item in section.items):
+        if isinstance(item, Table | Heat):
+            yield f"tables/{item.name}.csv", as_csv(item).encode()
+            yield f"tables/{item.name}.tex", as_latex(item).encode()
+        elif isinstance(item, Figure):
+            for panel in item.panels:
+                yield f"figures/{item.name}/{panel.name}.svg", panel.svg.encode()
+                yield f"figures/{item.name}/{panel.name}.png", panel.png
+        elif isinstance(item, Picture):
+            yield f"figures/{item.name}.png", item.png
+            if item.svg is not None:
+                yield f"figures/{item.name}.svg", item.svg

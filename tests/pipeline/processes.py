@@ -13,11 +13,11 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from pipeline.disk import Disk
+from benchmarks.steps import SteppedDisk
 from pipeline.seal import _environment
 from pipeline.store import Store
 from tests.pipeline.toy import Numbers, Toy, build
@@ -29,57 +29,19 @@ AT_ONCE = 2
 """Builds that are killed at the same time, each in a store of its own."""
 
 
-class KillingDisk(Disk):
-    """Kills its own process at one step: before, within or after an operation.
-
-    A sync changes nothing that another process sees, so what comes after it is the next step.
-    """
+class KillingDisk(SteppedDisk):
+    """Kills its own process at one step."""
 
     def __init__(self, fatal: int, note: Path) -> None:
         self._step = 0
         self._fatal = fatal
         self._note = note
 
-    def _pass(self, moment: str, operation: str, path: Path) -> None:
+    def step(self, moment: str, operation: str, path: Path) -> None:
         if self._step == self._fatal:
             self._note.write_text(f"{moment} {operation} {path}")
             os.kill(os.getpid(), signal.SIGKILL)
         self._step += 1
-
-    @contextlib.contextmanager
-    def _around(self, operation: str, path: Path) -> Iterator[None]:
-        self._pass("before", operation, path)
-        yield
-        self._pass("after", operation, path)
-
-    def make_folder(self, path: Path) -> None:
-        with self._around("make_folder", path):
-            super().make_folder(path)
-
-    def write(self, path: Path, pieces: Iterable[bytes]) -> tuple[int, str]:
-        with self._around("write", path):
-            return super().write(path, self._halves(path, b"".join(pieces)))
-
-    def _halves(self, path: Path, data: bytes) -> Iterator[bytes]:
-        yield data[: len(data) // 2]
-        self._pass("within", "write", path)
-        yield data[len(data) // 2 :]
-
-    def link(self, staged: Path, final: Path) -> None:
-        with self._around("link", final):
-            super().link(staged, final)
-
-    def replace(self, staged: Path, path: Path, data: bytes) -> None:
-        with self._around("replace", path):
-            super().replace(staged, path, data)
-
-    def sync_file(self, path: Path) -> None:
-        self._pass("before", "sync_file", path)
-        super().sync_file(path)
-
-    def sync_folder(self, path: Path) -> None:
-        self._pass("before", "sync_folder", path)
-        super().sync_folder(path)
 
 
 def kill_everywhere(folder: Path) -> None:

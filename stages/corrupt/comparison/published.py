@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.errors import DataError, UsageError
 from stages.corrupt.kernels.kernel import Images
@@ -50,23 +52,27 @@ class ImageMember:
         DataError
             If the file is cut short or damaged.
         """
-        item = int(np.prod(self.shape[1:]))
-        found = np.empty((len(rows), item), np.uint8)
+        size = math.prod(self.shape[1:])
+        found = np.empty((len(rows), size), np.uint8)
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.key}.npy") as member:
                 _header(member)
                 first = member.tell()
                 for position in np.argsort(rows, kind="stable"):
-                    member.seek(first + rows[position] * item)
-                    content = member.read(item)
-                    if len(content) != item:
-                        message = f"it ends before image {rows[position]}"
-                        raise EOFError(message)
-                    found[position] = np.frombuffer(content, np.uint8)
+                    member.seek(first + rows[position] * size)
+                    found[position] = _read(member, size, rows[position])
         except _FAULTS as error:
             message = f"{self.path}: {self.key}: cannot be read: {error}"
             raise DataError(message) from error
         return found.reshape(len(rows), *self.shape[1:])
+
+
+def _read(member: IO[bytes], size: int, row: int) -> NDArray[np.uint8]:
+    content = member.read(size)
+    if len(content) != size:
+        message = f"it ends before image {row}"
+        raise EOFError(message)
+    return np.frombuffer(content, np.uint8)
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,6 +159,14 @@ def _runs(side: int, step: float, count: int, crop: Crop) -> tuple[Indices, Indi
     return runs, np.array([start.size for start in starts], np.int64)
 
 
+@compiled("void(float32[::1], float32[::1], float32, float32[::1])")
+def _blend(
+    upper: NDArray[np.float32], lower: NDArray[np.float32], part: float, out: NDArray[np.float32]
+) -> None:
+    for j in range(out.size):
+        out[j] = upper[j] + part * (lower[j] - upper[j])
+
+
 @compiled(
     "void(float32[::1], Array(int64, 2, 'C', True), Array(float32, 1, 'C', True), int64,"
     " float32[::1])"
@@ -214,10 +222,7 @@ def _mean_of_zooms(
             for j in range(size):
                 total[j] = own[j] + own[j]  # the image and its first enlargement, 1
             for f in range(1, rows.shape[0]):
-                upper, lower = padded[rows[f, y]], padded[rows[f, y] + 1]
-                part = row_parts[f, y]
-                for j in range(between.size):
-                    between[j] = upper[j] + part * (lower[j] - upper[j])
+                _blend(padded[rows[f, y]], padded[rows[f, y] + 1], row_parts[f, y], between)
                 _add_enlarged(between, runs[f, : run_counts[f]], value_parts[f], channels, total)
             values_out = blurred[n, y].reshape(-1)
             for j in range(size):

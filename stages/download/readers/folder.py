@@ -137,21 +137,24 @@ def _splits_file(path: Path) -> dict[str, str]:
     """Return `{picture: split}` from a CSV with the columns `path` and `split`."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            lines = csv.DictReader(file)
-            if not {"path", "split"} <= set(lines.fieldnames or ()):
-                message = f"{path}: needs the columns path and split"
-                raise DataError(message)
-            listed: dict[str, str] = {}
-            for line in lines:
-                if line["split"] not in SPLITS:
-                    place, hint = f"{path}, line {lines.line_num}", nearest(line["split"], SPLITS)
-                    message = f"{place}: {line['split']!r} is not a split{hint}"
-                    raise DataError(message)
-                if line["path"] in listed:
-                    message = f"{path}, line {lines.line_num}: {line['path']!r} comes twice"
-                    raise DataError(message)
-                listed[line["path"]] = line["split"]
-            return listed
+            return _listed(path, csv.DictReader(file))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         message = f"{path}: cannot be read: {error}"
         raise DataError(message) from error
+
+
+def _listed(path: Path, lines: csv.DictReader[str]) -> dict[str, str]:
+    if not {"path", "split"} <= set(lines.fieldnames or ()):
+        message = f"{path}: needs the columns path and split"
+        raise DataError(message)
+    listed: dict[str, str] = {}
+    for line in lines:
+        place, split = f"{path}, line {lines.line_num}", line["split"]
+        if split not in SPLITS:
+            message = f"{place}: {split!r} is not a split{nearest(split, SPLITS)}"
+            raise DataError(message)
+        if line["path"] in listed:
+            message = f"{place}: {line['path']!r} comes twice"
+            raise DataError(message)
+        listed[line["path"]] = split
+    return listed

@@ -113,11 +113,10 @@ def _gallery(
     for column, numbers in enumerate(texts.values()):
         owners[[_placed(place, rows[number]["sample"]) for number in numbers], column] = True
     own: dict[str, list[set[str]]] = {name: [set() for _ in place] for name in attributes}
-    for numbers in texts.values():
-        for number in numbers:
-            for name in attributes:
-                if rows[number][name] is not None:
-                    own[name][place[rows[number]["sample"]]].add(rows[number][name])
+    for row in (rows[number] for numbers in texts.values() for number in numbers):
+        for name in attributes:
+            if row[name] is not None:
+                own[name][place[row["sample"]]].add(row[name])
     told = {
         name: tuple(
             frozenset(rows[n][name] for n in numbers if rows[n][name] is not None)

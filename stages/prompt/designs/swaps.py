@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from stages.prompt.attributes import Attributes, Prompt
@@ -58,23 +59,21 @@ def _swapped(
     rules: RuleSet, family: Family, attributes: Attributes, stream: Stream
 ) -> Iterator[Prompt]:
     prompt = family.swaps_of
-    for attribute in _told(rules, family, attributes, stream):
-        for kind in KINDS:
-            design = f"{prompt}-{attribute}-{kind}"
-            word = _word(rules, attribute, attributes.values[attribute], kind, stream.child(design))
-            if not word:
-                continue
-            values = template_values(rules, _with(attributes, attribute, word))
-            for name, derived in rules.derived.items():
-                if derived.of == attribute:
-                    values[name] = values[name] or word  # what follows from no known word
-            templates = family.prompts[prompt]
-            variants = variants_of(family, templates, values, attributes.descriptions)
-            chosen = choice(stream, prompt, variants)
-            for position, variant in enumerate(variants):
-                yield Prompt(
-                    design, position, variant is chosen, variant.text, "falsified", (attribute,)
-                )
+    for attribute, kind in product(_told(rules, family, attributes, stream), KINDS):
+        design = f"{prompt}-{attribute}-{kind}"
+        word = _word(rules, attribute, attributes.values[attribute], kind, stream.child(design))
+        if not word:
+            continue
+        values = template_values(rules, _with(attributes, attribute, word))
+        for name, derived in rules.derived.items():
+            if derived.of == attribute:
+                values[name] = values[name] or word  # what follows from no known word
+        variants = variants_of(family, family.prompts[prompt], values, attributes.descriptions)
+        chosen = choice(stream, prompt, variants)
+        for position, variant in enumerate(variants):
+            yield Prompt(
+                design, position, variant is chosen, variant.text, "falsified", (attribute,)
+            )
 
 
 def _told(rules: RuleSet, family: Family, attributes: Attributes, stream: Stream) -> Sequence[str]:

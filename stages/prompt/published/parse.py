@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING
 
 from pipeline.errors import DataError
@@ -99,12 +100,11 @@ def _read_all(
 
 def _read_any(rules: RuleSet, templates: Iterable[str], text: str, known: Known) -> Known | None:
     """Return `known` and what `text` adds to it by the first of `templates` that fits."""
-    for template in templates:
-        for values in _with_derived(rules, known):
-            for flat, left_out in flattened(parsed(template), values):
-                found = match(flat, text, values)
-                if found is not None:
-                    return _settled(rules, {**dict.fromkeys(left_out, ""), **values, **found})
+    for template, values in product(templates, tuple(_with_derived(rules, known))):
+        for flat, left_out in flattened(parsed(template), values):
+            found = match(flat, text, values)
+            if found is not None:
+                return _settled(rules, {**dict.fromkeys(left_out, ""), **values, **found})
     return None
 
 
