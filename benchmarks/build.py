@@ -29,9 +29,9 @@ from numpy.typing import NDArray
 from benchmarks.generated import GeneratedDataset
 from pipeline.disk import BLOCK, Disk
 from stages.corrupt.reference import reference_corrupt
-from stages.corrupt.rendering import render_rows, sample_stream, shipped_suite
+from stages.corrupt.rendering import SUITES, render_rows, sample_stream
 
-SUITE = shipped_suite("medimeta-c")
+SUITE = SUITES["medimeta-c"]
 SETS = [(corruption, severity) for corruption in SUITE.corruptions for severity in range(1, 6)]
 CORES = os.cpu_count() or 1
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from stages.corrupt import corrupt_batch
 from stages.corrupt.golden import generated_image
 from stages.corrupt.reference import reference_corrupt
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 
 SHAPE = (224, 224, 3)
 OURS, THEIRS = 16, 2
@@ -39,7 +39,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7, help="per severity")
     parser.add_argument("--threads-only", action="store_true")
     given = parser.parse_args()
-    suite = shipped_suite(given.suite)
+    suite = SUITES[given.suite]
     if suite.package is None:
         parser.error(f"the package has no suite {suite.id}")
     names = [corruption.name for corruption in suite.corruptions]

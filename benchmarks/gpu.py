@@ -23,10 +23,10 @@ from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.naming import Backend
 from stages.corrupt.on_torch import BATCHED
-from stages.corrupt.rendering import render_rows, sample_stream, shipped_suite, shipped_suites
+from stages.corrupt.rendering import SUITES, render_rows, sample_stream
 from stages.corrupt.schema import SEVERITIES, CorruptionDeclaration, SuiteManifest
 
-SUITES = tuple(name for name in ("medimeta-c", "imagenet-c") if name in shipped_suites())
+MEASURED = ("medimeta-c", "imagenet-c")
 CORES = os.cpu_count() or 1
 TEXTURES = 16
 """Different images; the others repeat them."""
@@ -71,8 +71,8 @@ def main() -> None:
 def measured(only: list[str]) -> list[tuple[SuiteManifest, CorruptionDeclaration]]:
     """Return the corruptions that torch renders, each from the first suite that has it."""
     found: dict[str, tuple[SuiteManifest, CorruptionDeclaration]] = {}
-    for name in SUITES:
-        suite = shipped_suite(name)
+    for name in MEASURED:
+        suite = SUITES[name]
         for corruption in suite.corruptions:
             if corruption.kernel in BATCHED and (not only or corruption.name in only):
                 found.setdefault(corruption.name, (suite, corruption))

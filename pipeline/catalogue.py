@@ -2,14 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from pipeline.errors import ManifestError, UsageError
-from pipeline.manifest import Declared, Schema, read_manifest
+from pipeline.manifest import Declared, Schema, read_manifest, unknown_name
 
 D = TypeVar("D", bound=Declared)
+
+SHIPPED = Path(str(resources.files("manifests")))
+"""Folder of the shipped manifests."""
+
+
+class Shipped(Mapping[str, D], Generic[D]):
+    """The shipped manifests of one kind by id, each read when it is first asked for.
+
+    An unknown id is a `UsageError` that suggests the nearest.
+    """
+
+    def __init__(self, kind: str, schema: Schema[D], word: str) -> None:
+        self._paths = {path.stem: path for path in sorted((SHIPPED / kind).glob("*.toml"))}
+        self._schema = schema
+        self._word = word
+        self._read: dict[str, D] = {}
+
+    def __getitem__(self, name: str) -> D:
+        if name not in self._read:
+            if name not in self._paths:
+                raise unknown_name(self._word, name, self._paths)
+            self._read[name] = read_manifest(self._paths[name], self._schema)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
 
 
 class Catalogue:
@@ -19,8 +49,7 @@ class Catalogue:
         if own is not None and not own.is_dir():
             message = f"{own}: not a folder of manifests"
             raise UsageError(message)
-        with resources.as_file(resources.files("manifests")) as shipped:
-            self._folders = [shipped, *([own] if own else [])]
+        self._folders = [SHIPPED, *([own] if own else [])]
 
     def read(self, kind: str, schema: Schema[D]) -> dict[Path, D]:
         """Return every manifest of a kind by path.

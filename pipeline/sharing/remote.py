@@ -49,11 +49,6 @@ class Remote(Protocol):
         """Make a small file be `data`, atomically, whatever it was before."""
 
 
-def is_url(text: str) -> bool:
-    """Tell whether a text is an address rather than a path of this machine."""
-    return _URL.match(text) is not None
-
-
 def open_remote(url: str, patience: Patience) -> Remote:
     """Return the store at a folder's path, or at a file:, s3:, http: or https: URL.
 

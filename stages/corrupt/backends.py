@@ -52,9 +52,9 @@ def identity(backend: Backend, suite: SuiteManifest, corruption: CorruptionDecla
 
 def _require_its_own(corruption: CorruptionDeclaration, suite: SuiteManifest) -> None:
     """Refuse numbers that the package would not render: those of imagenet-c are its own."""
-    from stages.corrupt.rendering import shipped_suite  # it imports this module
+    from stages.corrupt.rendering import SUITES  # it imports this module
 
-    own = {entry.name: entry for entry in shipped_suite("imagenet-c").corruptions}
+    own = {entry.name: entry for entry in SUITES["imagenet-c"].corruptions}
     found = own.get(corruption.name)
     same = found is not None and found.kernel == corruption.kernel
     if found is None or not same or found.severities != corruption.severities:

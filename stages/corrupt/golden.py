@@ -18,10 +18,9 @@ from pipeline.stream import Stream
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.rendering import (
+    SUITES,
     render,
     sample_stream,
-    shipped_suite,
-    shipped_suites,
     suite_for,
 )
 
@@ -80,9 +79,8 @@ def golden_digests_of(name: str, corruption: str) -> dict[str, Any]:
 def golden_names() -> list[str]:
     """Return every name that `golden_digests` takes."""
     names = []
-    for suite in shipped_suites():
-        datasets = sorted(shipped_suite(suite).datasets)
-        names += [f"{suite}/{dataset}" for dataset in datasets] or [suite]
+    for name, suite in SUITES.items():
+        names += [f"{name}/{dataset}" for dataset in sorted(suite.datasets)] or [name]
     return names
 
 

@@ -14,7 +14,6 @@ import importlib
 import importlib.util
 import os
 import threading
-from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, SimpleNamespace
@@ -94,15 +93,10 @@ def reference_corrupt(
         raise DataError(fault)
     channels = image if image.ndim == 3 else image[:, :, np.newaxis]
     replicated = np.ascontiguousarray(np.broadcast_to(channels, (*channels.shape[:2], 3)))
-    functions, dice = _namespace()
+    functions, dice = package_namespace()
     dice.throw(seed)
     rendered = functions[corruption](Image.fromarray(replicated), severity)
     return np.uint8(rendered)  # type: ignore[return-value]
-
-
-def reference_functions() -> Mapping[str, Callable[..., Any]]:
-    """Return the names of the package's module of corruptions, as this thread executes it."""
-    return _namespace()[0]
 
 
 class _Dice:
@@ -130,7 +124,7 @@ class _Renamed:
         return getattr(self.__dict__["_module"], name)
 
 
-def _namespace() -> tuple[dict[str, Any], _Dice]:
+def package_namespace() -> tuple[dict[str, Any], _Dice]:
     """Return this thread's execution of the package's source, and its random numbers."""
     if not hasattr(_OF_THREAD, "executed"):
         code, folder = _source()

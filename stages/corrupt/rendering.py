@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import functools
-import importlib.resources
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import blake3
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.catalogue import Shipped
 from pipeline.digest import canonical_json
-from pipeline.manifest import read_manifest, unknown_name
 from pipeline.stream import Stream
 from stages.corrupt.applying import applied
 from stages.corrupt.backends import kernel_of
@@ -29,6 +27,8 @@ _CHUNK_BYTES: Mapping[Backend, int] = {
     "torch": 1 << 25,  # fills a GPU, whose memory holds up to 100 times as much meanwhile
 }
 """Bytes of pixels that are corrupted by one call."""
+
+SUITES = Shipped("corruptions", SuiteManifest, "suite")
 
 
 def sample_stream(
@@ -180,7 +180,7 @@ def sample_name(image: NDArray[np.uint8], sample: object) -> str | int:
 
 def _suite_for(suite: str | SuiteManifest, shape: tuple[int, ...]) -> SuiteManifest:
     if isinstance(suite, SuiteManifest):
-        return applied(suite, _SHIPPED, dataset=None, height=shape[0], width=shape[1])
+        return applied(suite, SUITES, dataset=None, height=shape[0], width=shape[1])
     return suite_for(suite, shape[0], shape[1])
 
 
@@ -194,50 +194,8 @@ def suite_for(name: str, height: int, width: int) -> SuiteManifest:
         If there is no such suite, or it has no corruptions for the dataset.
     """
     suite, _, dataset = name.partition("/")
-    manifest = shipped_suite(suite)
-    return applied(manifest, _SHIPPED, dataset=dataset or None, height=height, width=width)
-
-
-@functools.lru_cache
-def shipped_suite(name: str) -> SuiteManifest:
-    """Return the suite `name` of manifests/corruptions.
-
-    Raises
-    ------
-    UsageError
-        If none is shipped under this name; the nearest name is suggested.
-    """
-    shipped = _shipped_paths()
-    if name not in shipped:
-        raise unknown_name("suite", name, shipped)
-    return read_manifest(shipped[name], SuiteManifest)
-
-
-def shipped_suites() -> list[str]:
-    """Return the ids of the shipped suites."""
-    return list(_shipped_paths())
-
-
-class _Shipped(Mapping[str, SuiteManifest]):
-    """The shipped suites by id, read when asked for."""
-
-    def __getitem__(self, name: str) -> SuiteManifest:
-        return shipped_suite(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(_shipped_paths())
-
-    def __len__(self) -> int:
-        return len(_shipped_paths())
-
-
-_SHIPPED = _Shipped()
-
-
-@functools.lru_cache
-def _shipped_paths() -> dict[str, Path]:
-    folder = Path(str(importlib.resources.files("manifests"))) / "corruptions"
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    manifest = SUITES[suite]
+    return applied(manifest, SUITES, dataset=dataset or None, height=height, width=width)
 
 
 def _shape(image: Image) -> Shape:

@@ -19,7 +19,7 @@ import pytest
 from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.rendering import render, sample_stream, shipped_suite
+from stages.corrupt.rendering import SUITES, render, sample_stream
 from stages.corrupt.schema import SuiteManifest
 
 _SHAPES = ((28, 28, 1), (28, 28, 3), (33, 47, 3), (64, 64, 1), (128, 65, 3), (224, 224, 3))
@@ -28,7 +28,7 @@ _ANY_SHAPE = pytest.mark.parametrize("shape", _SHAPES)
 
 
 def _manifest(suite: str | SuiteManifest) -> SuiteManifest:
-    return suite if isinstance(suite, SuiteManifest) else shipped_suite(suite)
+    return suite if isinstance(suite, SuiteManifest) else SUITES[suite]
 
 
 class CorruptionContract:

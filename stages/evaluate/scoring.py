@@ -149,20 +149,6 @@ def result_rows(scores: SystemScores) -> list[Row]:
     return rows
 
 
-def from_result_rows(rows: Iterable[Row]) -> dict[System, SystemScores]:
-    """Return the scores that result rows state, without resamples, by system.
-
-    A metric that some set of a system lacks, or that is undefined there, is NaN there.
-    """
-    tables: dict[System, dict[Cell, dict[str, Row]]] = {}
-    for row in rows:
-        named: Row = {name: row.get(name) for name in System._fields}
-        system = System(**named)
-        cell = (row["corruption"], row["severity"])
-        tables.setdefault(system, {}).setdefault(cell, {})[row["metric"]] = row
-    return {system: _restored(system, cells) for system, cells in tables.items()}
-
-
 def score(
     predictions: Iterable[Predictions],
     settings: Bootstrap,
@@ -190,24 +176,3 @@ def score(
 def number(value: float) -> float | None:
     """Return `value` as a plain float, or None where it is undefined."""
     return None if np.isnan(value) else float(value)
-
-
-def _restored(system: System, cells: Mapping[Cell, Mapping[str, Row]]) -> SystemScores:
-    names = list(dict.fromkeys(name for metrics in cells.values() for name in metrics))
-    firsts = [next(iter(metrics.values())) for metrics in cells.values()]
-    values = {
-        name: np.array([_value(metrics.get(name)) for metrics in cells.values()]) for name in names
-    }
-    return SystemScores(
-        system=system,
-        cells=tuple(cells),
-        n=firsts[0]["n"],
-        values=values,
-        replicates={name: np.empty((0, len(cells))) for name in names},
-        constant=np.array([bool(row.get("constant_predictor", False)) for row in firsts]),
-        logit_scale=firsts[0].get("logit_scale"),
-    )
-
-
-def _value(row: Row | None) -> float:
-    return np.nan if row is None or row["value"] is None else float(row["value"])

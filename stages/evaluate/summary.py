@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from stages.evaluate.averages import average_rows
 from stages.evaluate.measure_tables import not_comparable
 from stages.evaluate.metrics import METRICS
 from stages.evaluate.notes import Note, constant_notes, multi_label_notes, trend_notes
-from stages.evaluate.predictions import Predictions, System
+from stages.evaluate.predictions import Predictions
 from stages.evaluate.ratios import FAMILIES, MEDMNIST_C, Baseline, medmnist_c_baseline, ratio_rows
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.scoring import Row, SystemScores, score
 
 _BASELINE_METRICS = {name: METRICS[name] for name in ("accuracy", "balanced_accuracy")}
 """What of a baseline enters the summary of another encoder."""
-
-
-def summarise(scores: Mapping[System, SystemScores], baseline: str) -> tuple[list[Row], list[Note]]:
-    """Return the summary rows of every system, and notes on what they do not show.
-
-    Each is compared with the `baseline` encoder under the same protocol, template, prompts, k
-    and seed on the same dataset split. Without such a baseline a system has no ratios to it, and a
-    note says so.
-    """
-    rows: list[Row] = []
-    notes: list[Note] = []
-    for system, own in scores.items():
-        against = scores.get(system._replace(encoder=baseline))
-        found, remarks = summarise_system(own, against, baseline)
-        rows += found
-        notes += remarks
-    return rows, notes
 
 
 def summarise_predictions(

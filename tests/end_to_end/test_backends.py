@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import zarr
 
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 
 ONLY = tuple(
     part for name in ("contrast", "gaussian_noise") for part in ("--only", f"*/*/*/{name}/[13]")
@@ -152,7 +152,7 @@ def test_what_torch_lacks_does_not_stand_in_the_way(pipeline: Any, tiny: Any) ->
     """A suite with such a kernel is refused as a whole, and built without it."""
     declared = next(
         corruption
-        for corruption in shipped_suite("medmnist-c").corruptions
+        for corruption in SUITES["medmnist-c"].corruptions
         if corruption.kernel == "characters"
     )
     tables = [

@@ -14,7 +14,7 @@ import zarr
 import pipeline
 from pipeline.errors import UsageError
 from stages.corrupt import corrupt
-from stages.corrupt.rendering import render, sample_stream, shipped_suite
+from stages.corrupt.rendering import SUITES, render, sample_stream
 
 SET = "medimeta-c/tiny/test/gaussian_noise/3"
 
@@ -103,10 +103,10 @@ def test_plain_zarr_reads_a_set(reader: Any, read_only_tiny: Any) -> None:
 
 
 @pytest.mark.parametrize("severity", [1, 5])
-@pytest.mark.parametrize("corruption", [c.name for c in shipped_suite("medimeta-c").corruptions])
+@pytest.mark.parametrize("corruption", [c.name for c in SUITES["medimeta-c"].corruptions])
 def test_one_image_is_rendered_again_alone(reader: Any, corruption: str, severity: int) -> None:
     """An image by itself, with the stream of its identity, is the stored one to the last bit."""
-    suite = shipped_suite("medimeta-c")
+    suite = SUITES["medimeta-c"]
     row = 17
     clean, stored = reader["tiny/test"], reader[f"medimeta-c/tiny/test/{corruption}/{severity}"]
     sample = clean.index(["id"])["id"][row].as_py()

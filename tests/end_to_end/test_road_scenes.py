@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from pipeline.artifact import Artifact
 from pipeline.store import Store
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 from tests.end_to_end.tiny_clip import write_tiny_clip
 from tests.road_scenes import write_scenes
 
 SHIPPED = Path(__file__).parents[2] / "manifests"
 SUITE = "medimeta-c"
-SETS = 5 * len(shipped_suite(SUITE).corruptions)
+SETS = 5 * len(SUITES[SUITE].corruptions)
 EVAL = ("--encoders", "tiny-clip", "--baseline", "tiny-clip", "--json")
 FULL = ("--suite", SUITE, "--only", f"{SUITE}/road-scenes/test/contrast/3")
 

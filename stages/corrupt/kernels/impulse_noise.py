@@ -13,9 +13,10 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
 from stages.corrupt.kernels.kernel import Image, Images, Kernel, Parameters, Shape
-from stages.corrupt.kernels.noise import draw_key, fill_words, random_words
+from stages.corrupt.kernels.noise import draw_key, fill_words
 
 KEEP, SALT, PEPPER = 0, 1, 2
+"""What becomes of a channel value."""
 
 
 class Severity(Declared):
@@ -39,30 +40,6 @@ def apply(images: Images, parameters: Sequence[Parameters], noisy: Images) -> No
         np.array([threshold_of(float(entry["amount"])) for entry in parameters], np.uint32),
         noisy.reshape(count, -1),
     )
-
-
-def impulses(key: int, shape: Shape, amount: float) -> NDArray[np.uint8]:
-    """Return a mask of `shape`: KEEP, SALT or PEPPER for each channel value.
-
-    Of each random word 31 bits decide whether the value is replaced and one bit by what.
-    """
-    mask = np.empty(shape, np.uint8)
-    _decide(random_words(key, mask.size), threshold_of(amount), mask.reshape(-1))
-    return mask
-
-
-def apply_mask(image: Image, mask: NDArray[np.uint8]) -> Image:
-    """Return `image` with 255 where `mask` is SALT and 0 where it is PEPPER.
-
-    Parameters
-    ----------
-    image : (H, W, C) uint8
-    mask : (H, W, C) uint8
-        KEEP, SALT or PEPPER.
-    """
-    noisy = np.empty_like(image)
-    _replace(image.reshape(-1), mask.reshape(-1), noisy.reshape(-1))
-    return noisy
 
 
 def threshold_of(amount: float) -> int:

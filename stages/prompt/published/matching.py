@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from stages.prompt.designs.english import plural_of
 from stages.prompt.designs.templates import OptionalPart, Part, Place
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording.told import number_word
 
 RULES = "poudel"
@@ -108,7 +108,7 @@ def uncapitalised(text: str) -> str:
 @functools.lru_cache
 def keywords(nouns: tuple[str, ...] = ()) -> Mapping[str, str]:
     """Return the class keywords that are published, and `nouns`: singular and plural to each."""
-    known = {*shipped_rule_set(RULES).descriptions, *NOUNS, *nouns}
+    known = {*RULE_SETS[RULES].descriptions, *NOUNS, *nouns}
     return {plural_of(noun): noun for noun in known} | {noun: noun for noun in known}
 
 
@@ -145,7 +145,7 @@ def _between(pieces: Sequence[str | Place], place: int, text: str) -> Known | No
 @functools.lru_cache(maxsize=2048)
 def _pattern(name: str, nouns: tuple[str, ...], any_class: str | None) -> str:
     """Return what the words of an attribute look like, where another unknown word is near."""
-    rules = shipped_rule_set(RULES)
+    rules = RULE_SETS[RULES]
     if name in {"class", "noun"}:
         listed = "|".join(map(re.escape, sorted(keywords(nouns), key=len, reverse=True)))
         return f"(?:{listed}|{any_class})" if any_class else f"(?:{listed})"

@@ -21,7 +21,7 @@ from stages.prompt.published.matching import (
     uncapitalised,
 )
 from stages.prompt.published.sentences import parse_text
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording.told import NONE, number_word
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def parse_prompts(prompts: Mapping[str, str | Sequence[str]], family: str) -> At
     UsageError
         If there is no such family.
     """
-    rules = shipped_rule_set(RULES)
+    rules = RULE_SETS[RULES]
     declared = family_of(rules, family)
     texts = {name: _texts(found, declared) for name, found in prompts.items()}
     try:

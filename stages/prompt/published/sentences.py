@@ -19,7 +19,7 @@ from stages.prompt.published.matching import (
     spaced,
     uncapitalised,
 )
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording.told import NONE
 
 _TOLD = tuple(name for name in ATTRIBUTES if name != DESCRIPTION)
@@ -115,7 +115,7 @@ def _said(words: Mapping[str, str], nouns: tuple[str, ...], *, absent: bool) -> 
     said = {name: words[name] for name in _TOLD if name in words}
     if noun := words.get("noun"):
         said["class"] = keywords(nouns).get(noun, noun)
-    for name, derived in shipped_rule_set(RULES).derived.items():
+    for name, derived in RULE_SETS[RULES].derived.items():
         origin = next((one for one, word in derived.words.items() if word == words.get(name)), "")
         if origin:
             said[derived.of] = origin
@@ -129,7 +129,7 @@ def _grammars() -> tuple[_Grammar, ...]:
         *_of_templates(_MEDCLIPSEG, begins_small=True, absent=False),
         *_of_templates(_MEDCLIPSEG_ABSENT, begins_small=True, absent=True),
     ]
-    for family in shipped_rule_set(RULES).families.values():
+    for family in RULE_SETS[RULES].families.values():
         for prompts, absent in ((family.absent, True), (family.prompts, False)):
             for templates in prompts.values():
                 several = (templates,) if isinstance(templates, str) else templates

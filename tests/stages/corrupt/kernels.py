@@ -16,12 +16,13 @@ import pytest
 from numpy.typing import NDArray
 
 from stages.corrupt.golden import generated_image
+from stages.corrupt.kernels.impulse_noise import KEEP, PEPPER, SALT
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 
-IMAGENET_C = shipped_suite("imagenet-c")
+IMAGENET_C = SUITES["imagenet-c"]
 GRAY_STAYS = IMAGENET_C.model_copy(update={"gray": "stay"})
-CIFAR_C = shipped_suite("cifar-c").model_copy(update={"gray": "stay"})
+CIFAR_C = SUITES["cifar-c"].model_copy(update={"gray": "stay"})
 SIZES = ((32, 32), (33, 47), (64, 64), (65, 48), (100, 96), (128, 128), (224, 224), (225, 150))
 
 any_severity = pytest.mark.parametrize("severity", range(1, 6))
@@ -42,6 +43,14 @@ def images_of(height: int, width: int) -> list[NDArray[np.uint8]]:
         np.repeat(gray, 3, axis=2),
         *(np.full((height, width, 3), level, np.uint8) for level in (0, 37, 255)),
     ]
+
+
+def impulses(image: NDArray[np.uint8], key: int, amount: float) -> tuple[Any, NDArray[np.uint8]]:
+    """Return an image in impulse noise, and its mask: KEEP, SALT or PEPPER for each value."""
+    kernel, parameters = KERNELS["impulse_noise"], {"noise_key": key, "amount": amount}
+    of_gray = kernel.apply_one(np.full_like(image, 128), parameters)
+    mask = np.select([of_gray == 255, of_gray == 0], [SALT, PEPPER], KEEP)
+    return kernel.apply_one(image, parameters), mask
 
 
 class NearPackage:

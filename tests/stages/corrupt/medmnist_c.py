@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stages.corrupt.applying import applied
 from stages.corrupt.golden import generated_image
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 from stages.corrupt.schema import SuiteManifest
 
 SIDE = 224
@@ -25,7 +25,7 @@ FACTORS = (0.0, 0.3, 0.45, 0.55, 0.72, 0.85, 1.0, 1.1, 1.15, 1.22, 1.35, 1.8, 2.
 @functools.cache
 def suite_of(dataset: str) -> SuiteManifest:
     """Return the suite of one dataset."""
-    return applied(shipped_suite("medmnist-c"), {}, dataset=dataset, height=SIDE, width=SIDE)
+    return applied(SUITES["medmnist-c"], {}, dataset=dataset, height=SIDE, width=SIDE)
 
 
 @functools.cache

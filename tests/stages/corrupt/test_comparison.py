@@ -24,11 +24,11 @@ from stages.corrupt.comparison.published import open_folder
 from stages.corrupt.comparison.results import CorruptionResult, document
 from stages.corrupt.comparison.verdict import Standing, judge, sign_flip_test
 from stages.corrupt.reference import reference_corrupt
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 from stages.corrupt.schema import SuiteManifest
 
 Images = NDArray[np.uint8]
-SUITE = shipped_suite("medimeta-c")
+SUITE = SUITES["medimeta-c"]
 SEVEN = tuple(one.name for one in SUITE.corruptions)
 RANDOM = ("gaussian_noise", "impulse_noise", "motion_blur")
 COUNT = 24

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 from stages.corrupt.testing import CorruptionContract
 
 
@@ -37,4 +37,4 @@ class TestPixelate(CorruptionContract):
 def test_every_corruption_of_the_suite_is_tested_here() -> None:
     """No corruption of the suite lacks its contract tests."""
     tested = {contract.corruption for contract in CorruptionContract.__subclasses__()}
-    assert tested >= {entry.name for entry in shipped_suite("medimeta-c").corruptions}
+    assert tested >= {entry.name for entry in SUITES["medimeta-c"].corruptions}

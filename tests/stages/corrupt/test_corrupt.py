@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError, UsageError
 from stages.corrupt import corrupt
 from stages.corrupt.golden import generated_image
-from stages.corrupt.rendering import render, sample_stream, shipped_suite
+from stages.corrupt.rendering import SUITES, render, sample_stream
 from stages.corrupt.schema import SuiteManifest
 
-SUITE = shipped_suite("medimeta-c")
+SUITE = SUITES["medimeta-c"]
 STAYING = SUITE.model_copy(update={"gray": "stay"})
 NAMES = [corruption.name for corruption in SUITE.corruptions]
 IMAGE = generated_image((40, 56, 3))

@@ -13,7 +13,7 @@ import pytest
 from stages.corrupt import golden
 from stages.corrupt.golden import differing, golden_digests_of, golden_names, shipped_golden
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.rendering import render, shipped_suite, suite_for
+from stages.corrupt.rendering import SUITES, render, suite_for
 from tests.stages.corrupt.kernels import without_vectors
 
 GOLDEN = shipped_golden()
@@ -40,7 +40,7 @@ def test_everything_is_pinned() -> None:
     for name in NAMES:
         assert list(GOLDEN[name]) == [one.name for one in suite_for(name, 28, 28).corruptions]
     suites = {name.partition("/")[0] for name in NAMES}
-    named = {entry.kernel for suite in suites for entry in shipped_suite(suite).corruptions}
+    named = {entry.kernel for suite in suites for entry in SUITES[suite].corruptions}
     assert named == KERNELS.keys()
 
 

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from stages.corrupt import corrupt
 from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import motion_blur
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 from tests.stages.corrupt.kernels import apart
 
-SUITE = shipped_suite("medimeta-c-hendrycks")
+SUITE = SUITES["medimeta-c-hendrycks"]
 SIZES = ((224, 224), (64, 64), (97, 131), (225, 150))
 any_severity = pytest.mark.parametrize("severity", range(1, 6))
 

@@ -15,7 +15,7 @@ from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import fog
 from stages.corrupt.kernels.fog import KERNEL
 from stages.corrupt.kernels.kernel import Parameters
-from stages.corrupt.reference import reference_functions
+from stages.corrupt.reference import package_namespace
 from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import (
     CIFAR_C,
@@ -67,7 +67,7 @@ def by_package(
     """Return the package's fog of given random numbers, cut off as its `corrupt` does."""
     from PIL import Image
 
-    functions = reference_functions()
+    functions = package_namespace()[0]
     monkeypatch.setattr(functions["np"], "random", SimpleNamespace(uniform=numbers.uniform))
     return np.uint8(functions["fog"](Image.fromarray(image), severity))
 
@@ -112,7 +112,7 @@ def test_it_matches_the_script_of_cifar_10_c(
 ) -> None:
     """With its severities and the same numbers, images of 32 px are within 1 grey level."""
     amount, decay = CIFAR_10_C[severity - 1]
-    functions = reference_functions()
+    functions = package_namespace()[0]
     for image in images_of(32, 32):
         numbers = Given(image.shape)
         with monkeypatch.context() as patch:
@@ -139,7 +139,7 @@ def test_clouds_have_the_packages_distribution(severity: int) -> None:
     """
     from scipy import stats
 
-    functions: Any = reference_functions()
+    functions: Any = package_namespace()[0]
     functions["np"].random.throw(severity)
     white = np.full((32, 32, 1), 255, np.uint8)
     count = 2000

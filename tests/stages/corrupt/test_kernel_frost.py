@@ -24,7 +24,7 @@ from stages.corrupt.kernels import frost_pictures
 from stages.corrupt.kernels.frost import KERNEL, Severity, draw
 from stages.corrupt.kernels.frost_pictures import PICTURES, crop, factor_for, resized_shape, sheet
 from stages.corrupt.kernels.kernel import Parameters
-from stages.corrupt.reference import reference_functions
+from stages.corrupt.reference import package_namespace
 from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import (
     CIFAR_C,
@@ -83,7 +83,7 @@ def same_place(
     """
     from PIL import Image
 
-    functions: Any = reference_functions()
+    functions: Any = package_namespace()[0]
     height, width = image.shape[:2]
     sides = resized_shape(PICTURES[picture], factor_for(PICTURES[picture], 1.1, height, width))
     room = (sides[0] - height, sides[1] - width)

@@ -18,7 +18,7 @@ from stages.corrupt.kernels import snow
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.kernels.snow import KERNEL, Severity
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.reference import reference_functions
+from stages.corrupt.reference import package_namespace
 from stages.corrupt.schema import CorruptionDeclaration, Fall, SuiteManifest
 from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import GRAY_STAYS, SIZES, any_severity, apart, features, images_of
@@ -85,7 +85,7 @@ def by_package(
     image: NDArray[np.uint8], row: tuple[float, ...], field: NDArray[np.float32], angle: float
 ) -> NDArray[np.uint8]:
     """Return the package's snow of a given field and angle, cut off as its `corrupt` does."""
-    functions: Any = reference_functions()
+    functions: Any = package_namespace()[0]
     mean, spread, zoom, threshold, radius, sigma, kept = row
     clean = np.array(image, np.float32) / 255.0
     layer = (mean + spread * field.astype(np.float64))[..., np.newaxis]
@@ -112,7 +112,7 @@ def by_whole_package(
     """Return the package's own snow at an ImageNet-C severity, of a given field and angle."""
     from PIL import Image
 
-    functions: Any = reference_functions()
+    functions: Any = package_namespace()[0]
     given = SimpleNamespace(
         normal=lambda size, loc, scale: loc + scale * field.astype(np.float64).reshape(size),
         uniform=lambda low, high: angle,
@@ -226,7 +226,7 @@ def test_flakes_have_the_packages_distribution(severity: int) -> None:
     """
     from scipy import stats
 
-    functions: Any = reference_functions()
+    functions: Any = package_namespace()[0]
     functions["np"].random.throw(severity)
     black = np.zeros((40, 40, 1), np.uint8)
     declared = suite(IMAGENET_C).corruption("snow").severities[severity - 1]

@@ -19,7 +19,7 @@ from stages.corrupt.kernels import spatter
 from stages.corrupt.kernels.kernel import Parameters
 from stages.corrupt.kernels.spatter import KERNEL, Severity
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.reference import reference_functions
+from stages.corrupt.reference import package_namespace
 from stages.corrupt.schema import CorruptionDeclaration, Fall, SuiteManifest
 from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import GRAY_STAYS, SIZES, any_severity, apart, features, images_of
@@ -101,7 +101,7 @@ def by_package(
     from PIL import Image
 
     need_the_same_distances(IMAGENET_C[severity - 1])
-    functions: Any = reference_functions()
+    functions: Any = package_namespace()[0]
 
     def normal(size: tuple[int, ...], loc: float, scale: float) -> NDArray[np.float64]:
         return loc + scale * field.astype(np.float64).reshape(size)
@@ -167,7 +167,7 @@ def test_it_matches_the_package_on_a_driving_scene(
 def by_steps(image: NDArray[np.uint8], row: Row, field: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the package's steps at another severity: its own source with other numbers."""
     need_the_same_distances(row)
-    functions: Any = reference_functions()
+    functions: Any = package_namespace()[0]
     cv2, gaussian, clean = functions["cv2"], functions["gaussian"], np.float32(image) / 255.0
     mean, spread, smoothing, threshold, last, mud = row
     liquid = gaussian(mean + spread * field.astype(np.float64), sigma=smoothing)
@@ -262,7 +262,7 @@ def test_drops_have_the_packages_distribution(severity: int) -> None:
     from PIL import Image
     from scipy import stats
 
-    functions: Any = reference_functions()
+    functions: Any = package_namespace()[0]
     functions["np"].random.throw(severity)
     gray = np.full((64, 64, 1), 128, np.uint8)
     declared = Severity.model_validate(named(IMAGENET_C[severity - 1]))

@@ -22,11 +22,11 @@ from stages.corrupt.kernels import (
     shot_noise,
     speckle_noise,
 )
-from stages.corrupt.rendering import render, sample_stream, shipped_suite
-from tests.stages.corrupt.kernels import apart
+from stages.corrupt.rendering import SUITES, render, sample_stream
+from tests.stages.corrupt.kernels import apart, impulses
 from tests.stages.corrupt.medmnist_c import SIDE, array, images_of, pillow, suite_of
 
-SUITE = shipped_suite("medmnist-c")
+SUITE = SUITES["medmnist-c"]
 COLOURED = ("bloodmnist", "dermamnist", "pathmnist", "retinamnist")
 SIZES = {
     "bloodmnist": 11,
@@ -274,11 +274,11 @@ def test_noise_is_cut_off_as_in_the_package() -> None:
     for photons in (300, 80, 18, 5):
         counts = rng.poisson(clean * photons)
         assert apart(shot_noise.apply_counts(counts, photons), cut(counts / photons)) == 0
-    mask = rng.choice(np.arange(3, dtype=np.uint8), image.shape, p=(0.9, 0.05, 0.05))
+    ours, mask = impulses(image, 7, 0.1)
     theirs = cut(
         np.select([mask == impulse_noise.SALT, mask == impulse_noise.PEPPER], [1, 0], clean)
     )
-    assert apart(impulse_noise.apply_mask(image, mask), theirs) == 0
+    assert apart(ours, theirs) == 0
 
 
 def test_noise_of_gray_images_is_the_luminance_of_three_fields() -> None:

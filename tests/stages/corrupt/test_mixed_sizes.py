@@ -32,7 +32,7 @@ from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.masks import fate_of, moved
 from stages.corrupt.naming import Backend
-from stages.corrupt.rendering import render, sample_stream, shipped_suite, shipped_suites, suite_for
+from stages.corrupt.rendering import SUITES, render, sample_stream, suite_for
 from stages.corrupt.schema import SuiteManifest
 from stages.corrupt.stage import set_node
 
@@ -132,14 +132,13 @@ def elastic_suites() -> list[tuple[str, str]]:
 
 def native_suites() -> list[str]:
     """Return the shipped suites that every dataset of mixed sizes can have."""
-    shipped = {name: shipped_suite(name) for name in shipped_suites()}
-    return [name for name, suite in shipped.items() if not suite.between and not suite.datasets]
+    return [name for name, suite in SUITES.items() if not suite.between and not suite.datasets]
 
 
 @pytest.mark.parametrize("name", native_suites())
 def test_every_image_is_rendered_as_it_is_alone(name: str, tmp_path: Path) -> None:
     """Each image of a set has its own size, and the bytes and parameters of `render`."""
-    suite = shipped_suite(name)
+    suite = SUITES[name]
     nodes = [node_of(suite, corruption.name) for corruption in suite.corruptions]
     build(tmp_path, nodes)
     for node in nodes:
@@ -160,7 +159,7 @@ def test_every_image_is_rendered_as_it_is_alone(name: str, tmp_path: Path) -> No
 @pytest.mark.parametrize("slots", [6, 1])
 def test_a_row_without_an_image_keeps_its_status(slots: int, tmp_path: Path) -> None:
     """No row is missing: not of what failed before, nor of what is too small for the kernel."""
-    suite = shipped_suite("medimeta-c")
+    suite = SUITES["medimeta-c"]
     # Of so large rows a shard has one, and that of a failed sample nothing to draw for.
     node = node_of(suite, "gaussian_noise", clean=clean_node(slots, row_bytes=10**9 // slots**6))
     assert node.shards == (1 if slots == 6 else 6)
@@ -186,14 +185,14 @@ def test_a_row_without_an_image_keeps_its_status(slots: int, tmp_path: Path) -> 
 @pytest.mark.parametrize(("name", "channels"), [("medimeta-c", 3), ("medimeta-c-fixed", 1)])
 def test_gray_images_follow_the_suite(name: str, channels: int, tmp_path: Path) -> None:
     """A gray image among colour images enters and leaves as the suite says."""
-    node = node_of(shipped_suite(name), "contrast")
+    node = node_of(SUITES[name], "contrast")
     build(tmp_path, [node])
     assert Store(tmp_path).artifact(node.recipe).mixed("images")[1].shape == (200, 120, channels)
 
 
 def test_shards_change_no_content(tmp_path: Path) -> None:
     """However the split and the set are cut, the contents are the same."""
-    suite = shipped_suite("imagenet-c")
+    suite = SUITES["imagenet-c"]
     digests = set()
     for turn, slots in enumerate((1, 4, 6)):
         clean = clean_node(slots, row_bytes=(64 << 20) // slots)
@@ -218,7 +217,7 @@ def test_masks_follow_what_another_backend_renders(backend: Backend) -> None:
     """Masks are moved by what moved the image."""
     if importlib.util.find_spec(backend) is None:
         pytest.skip(f"the package {backend} is not installed")
-    check_that_masks_follow(shipped_suite("imagenet-c"), "elastic_transform", 5, backend)
+    check_that_masks_follow(SUITES["imagenet-c"], "elastic_transform", 5, backend)
 
 
 def check_that_masks_follow(
@@ -247,7 +246,7 @@ def overlap(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
 @pytest.mark.parametrize("targets", [1, 2, 3, 4, 7])
 def test_any_number_of_layers_moves_as_each_does_alone(targets: int) -> None:
     """A layer's place among others changes nothing; the layers given are not written to."""
-    declared = shipped_suite("imagenet-c").corruption("elastic_transform")
+    declared = SUITES["imagenet-c"].corruption("elastic_transform")
     kernel = kernel_of("native", declared, 5)
     masks = masks_of(0, targets)
     masks.setflags(write=False)
@@ -269,7 +268,7 @@ def test_only_what_puts_content_elsewhere_moves_masks() -> None:
 
 def test_a_set_stores_masks_only_where_they_moved(tmp_path: Path) -> None:
     """A reader finds the masks that belong to the images, and where these are is on record."""
-    suite = shipped_suite("imagenet-c")
+    suite = SUITES["imagenet-c"]
     nodes = [node_of(suite, name) for name in ("elastic_transform", "zoom_blur")]
     build(tmp_path, nodes)
     store = pipeline.open_store(tmp_path)
@@ -297,7 +296,7 @@ def test_a_set_stores_masks_only_where_they_moved(tmp_path: Path) -> None:
 
 def test_a_set_names_its_targets_and_has_no_labels(tmp_path: Path) -> None:
     """Classes and labels of a set with masks are an error that says what it has instead."""
-    build(tmp_path, [node_of(shipped_suite("medimeta-c"), "contrast")])
+    build(tmp_path, [node_of(SUITES["medimeta-c"], "contrast")])
     found = pipeline.open_store(tmp_path)["medimeta-c/discs/test/contrast/3"]
     assert found.targets == ("disc 0", "disc 1")
     for ask in (lambda: found.classes, lambda: found.labels):
@@ -308,7 +307,7 @@ def test_a_set_names_its_targets_and_has_no_labels(tmp_path: Path) -> None:
 
 def test_masks_of_a_clean_split_that_is_gone_are_an_error(tmp_path: Path) -> None:
     """A set that was moved without its clean split has images, but no masks."""
-    node = node_of(shipped_suite("medimeta-c"), "contrast")
+    node = node_of(SUITES["medimeta-c"], "contrast")
     build(tmp_path, [node])
     remove_tree(Store(tmp_path).folder(node.inputs["images"].recipe))
     found = pipeline.open_store(tmp_path)["medimeta-c/discs/test/contrast/3"]
@@ -319,7 +318,7 @@ def test_masks_of_a_clean_split_that_is_gone_are_an_error(tmp_path: Path) -> Non
 
 def test_torch_gives_image_and_masks_in_their_own_size(tmp_path: Path) -> None:
     """A set with masks is a dataset of pairs; a transform takes and returns both."""
-    build(tmp_path, [node_of(shipped_suite("medimeta-c"), "contrast")])
+    build(tmp_path, [node_of(SUITES["medimeta-c"], "contrast")])
     found = pipeline.open_store(tmp_path)["medimeta-c/discs/test/contrast/3"]
     image, masks = found.torch()[0]
     np.testing.assert_array_equal(image.numpy(), found.images[0].transpose(2, 0, 1))
@@ -333,15 +332,14 @@ def test_torch_gives_image_and_masks_in_their_own_size(tmp_path: Path) -> None:
 
 def test_a_suite_that_depends_on_size_is_refused() -> None:
     """Severities between those of two sizes would not be one severity here."""
-    suites = {name: shipped_suite(name) for name in shipped_suites()}
     with pytest.raises(UsageError, match=r"imagenet-c-by-size takes .* each their own size"):
-        applied(suites["imagenet-c-by-size"], suites, dataset="discs", height=None, width=None)
-    plain = applied(suites["imagenet-c"], suites, dataset="discs", height=None, width=None)
-    assert plain == suites["imagenet-c"]
+        applied(SUITES["imagenet-c-by-size"], SUITES, dataset="discs", height=None, width=None)
+    plain = applied(SUITES["imagenet-c"], SUITES, dataset="discs", height=None, width=None)
+    assert plain == SUITES["imagenet-c"]
 
 
 def test_what_happens_to_masks_is_part_of_the_key() -> None:
     """A kernel that came to move masks would make other sets."""
-    suite = shipped_suite("imagenet-c")
+    suite = SUITES["imagenet-c"]
     for name, fate in (("elastic_transform", "moved along"), ("fog", "as in the clean split")):
         assert node_of(suite, name).recipe.parameters["masks"] == fate

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from stages.corrupt import corrupt
 from stages.corrupt.kernels import exact_math, gaussian_noise, impulse_noise, motion_blur, noise
-from stages.corrupt.rendering import sample_stream, shipped_suite
-from tests.stages.corrupt.kernels import any_severity, normal_law_faults
+from stages.corrupt.rendering import SUITES, sample_stream
+from tests.stages.corrupt.kernels import any_severity, impulses, normal_law_faults
 
-SUITE = shipped_suite("medimeta-c")
+SUITE = SUITES["medimeta-c"]
 COUNT = 1 << 21
 
 
@@ -140,7 +140,7 @@ def test_impulses_have_their_share(severity: int) -> None:
     Finds a share off by 1.5 % of itself, and a share of salt off by 0.8 points.
     """
     amount = SUITE.corruption("impulse_noise").severities[severity - 1].model_dump()["amount"]
-    mask = impulse_noise.impulses(9, (1500, 1500, 3), amount)
+    _, mask = impulses(np.empty((1500, 1500, 3), np.uint8), 9, amount)
     replaced = mask != impulse_noise.KEEP
     count = replaced.sum()
     assert abs(count - amount * mask.size) < 4.5 * (mask.size * amount * (1 - amount)) ** 0.5

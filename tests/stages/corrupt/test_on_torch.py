@@ -26,7 +26,7 @@ from stages.corrupt.kernels.noise import random_words, standard_normal
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.on_torch import BATCHED, philox
 from stages.corrupt.on_torch.batched import BatchedKernel
-from stages.corrupt.rendering import shipped_suite, shipped_suites
+from stages.corrupt.rendering import SUITES
 
 REPOSITORY = Path(__file__).parents[3]
 SHAPES = (*GOLDEN_SHAPES, (28, 28, 3), (33, 35, 1), (29, 640, 3))
@@ -51,7 +51,7 @@ Declaration = tuple[Kernel[Any], tuple[Any, ...]]
 def declared() -> dict[str, Declaration]:
     """Return each kernel that torch has, with every setting that suites give it."""
     found: dict[str, Declaration] = {}
-    for suite in map(shipped_suite, sorted(shipped_suites())):
+    for suite in map(SUITES.__getitem__, sorted(SUITES)):
         for corruption in suite.corruptions:
             if corruption.kernel not in BATCHED:
                 continue
@@ -239,7 +239,7 @@ def test_the_input_is_only_read(case: str) -> None:
 
 def test_a_set_says_its_renderer() -> None:
     """The key names both versions, of which each counts, and differs from the native one."""
-    suite = shipped_suite("medimeta-c")
+    suite = SUITES["medimeta-c"]
     for corruption in suite.corruptions:
         says = identity("torch", suite, corruption)
         assert says == f"torch 1 of native {KERNELS[corruption.kernel].version}"
@@ -249,7 +249,7 @@ def test_a_set_says_its_renderer() -> None:
 def test_a_kernel_that_torch_lacks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its sets have a key, so that others of the suite can be built; rendering one is refused."""
     monkeypatch.setattr("stages.corrupt.on_torch.BATCHED", {})
-    suite = shipped_suite("medimeta-c")
+    suite = SUITES["medimeta-c"]
     assert identity("torch", suite, suite.corruption("contrast")) == NOT_ON_TORCH
     with pytest.raises(UsageError, match=r"torch has no contrast; render that with native"):
         kernel_of("torch", suite.corruption("contrast"), 1)
@@ -269,7 +269,7 @@ def test_a_device_that_is_not_there(
 ) -> None:
     """A clear error before anything is rendered."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    corruption = shipped_suite("medimeta-c").corruption("contrast")
+    corruption = SUITES["medimeta-c"].corruption("contrast")
     images = batch_of((28, 28, 3))
     with pytest.raises(UsageError, match=message):
         kernel_of("torch", corruption, 1, device).apply_one(images[0], {})

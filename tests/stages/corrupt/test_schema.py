@@ -10,7 +10,7 @@ import pytest
 from pipeline.errors import ManifestError, UsageError
 from pipeline.manifest import read_manifest
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 from stages.corrupt.schema import SuiteManifest
 
 HEAD = 'schema = 1\nid = "mine"\ntitle = "Mine"\ngray = "stay"\nsource = "Here."\n'
@@ -30,7 +30,7 @@ def read(folder: Path, text: str) -> SuiteManifest:
 
 def test_the_shipped_suite_is_the_seven_in_order() -> None:
     """medimeta-c has the seven corruptions of MediMeta-C, gray replicated."""
-    suite = shipped_suite("medimeta-c")
+    suite = SUITES["medimeta-c"]
     assert suite.gray == "replicate"
     assert [corruption.name for corruption in suite.corruptions] == [
         "gaussian_noise",
@@ -54,12 +54,12 @@ def test_a_suite_of_ones_own_is_read(tmp_path: Path) -> None:
 
 def test_all_parameters_reach_the_serialised_suite() -> None:
     """The JSON form, from which keys are made, holds every severity number."""
-    dumped = shipped_suite("medimeta-c").model_dump(mode="json", by_alias=True)
+    dumped = SUITES["medimeta-c"].model_dump(mode="json", by_alias=True)
     assert dumped["schema"] == 1
     for corruption in dumped["corruptions"]:
         fields = set(KERNELS[corruption["kernel"]].severity.model_fields)
         assert [set(table) for table in corruption["severities"]] == [fields] * 5
-    assert SuiteManifest.model_validate_json(json.dumps(dumped)) == shipped_suite("medimeta-c")
+    assert SuiteManifest.model_validate_json(json.dumps(dumped)) == SUITES["medimeta-c"]
 
 
 def test_all_faults_are_reported_at_once(tmp_path: Path) -> None:
@@ -100,4 +100,4 @@ def test_unknown_corruption_suggests_the_nearest() -> None:
     with pytest.raises(
         UsageError, match=r"unknown corruption 'zoom_blu'; did you mean 'zoom_blur'"
     ):
-        shipped_suite("medimeta-c").corruption("zoom_blu")
+        SUITES["medimeta-c"].corruption("zoom_blu")

@@ -14,10 +14,9 @@ from stages.corrupt import corrupt
 from stages.corrupt.applying import applied
 from stages.corrupt.backends import identity
 from stages.corrupt.golden import generated_image
-from stages.corrupt.rendering import render, sample_stream, shipped_suite, shipped_suites
+from stages.corrupt.rendering import SUITES, render, sample_stream
 from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
 
-SHIPPED = {name: shipped_suite(name) for name in shipped_suites()}
 COLOURED = {"bloodmnist", "dermamnist", "pathmnist", "retinamnist"}
 """Families of MedMNIST-C with coloured images."""
 SIZES = {"cifar-c": (32, 64), "imagenet-c": (96, 224)}
@@ -26,7 +25,7 @@ SIZES = {"cifar-c": (32, 64), "imagenet-c": (96, 224)}
 
 def applications() -> Iterator[tuple[str, str | None, int]]:
     """Yield every suite with each dataset it names, and sizes that differ in their severities."""
-    for name, suite in SHIPPED.items():
+    for name, suite in SUITES.items():
         for dataset in sorted(suite.datasets) or (None,):
             sizes = (28, 64, 128, 224) if suite.between else SIZES.get(name, (224,))
             for size in sizes:
@@ -36,7 +35,7 @@ def applications() -> Iterator[tuple[str, str | None, int]]:
 @functools.cache
 def applied_suite(name: str, dataset: str | None, size: int) -> SuiteManifest:
     """Return the suite for images of `size` pixels."""
-    return applied(SHIPPED[name], SHIPPED, dataset=dataset, height=size, width=size)
+    return applied(SUITES[name], SUITES, dataset=dataset, height=size, width=size)
 
 
 CASES = [
@@ -88,7 +87,7 @@ def test_every_declared_fall_is_one() -> None:
     """No suite excuses a severity that grows by a fiftieth and more at all sizes."""
     declared: dict[tuple[str, str, int], bool] = {}
     for name, dataset, size in applications():
-        if SHIPPED[name].between:
+        if SUITES[name].between:
             continue  # most are those of the nearer suite
         for corruption in applied_suite(name, dataset, size).corruptions:
             for fall in corruption.falls:
@@ -133,7 +132,7 @@ def test_suites_of_the_seven_differ_only_where_they_say() -> None:
                 {key: value for key, value in table.model_dump().items() if type(value) is not str}
                 for table in corruption.severities
             ]
-            for corruption in SHIPPED[name].corruptions
+            for corruption in SUITES[name].corruptions
         }
     assert numbers["medimeta-c"] == numbers["medimeta-c-hendrycks"] == numbers["medimeta-c-fixed"]
 
@@ -150,15 +149,15 @@ def test_a_suite_of_several_datasets_needs_one() -> None:
 
 def test_the_profile_meets_both_suites_and_lies_between() -> None:
     """At 32 and 224 pixels it has the severities of the two suites; halfway, numbers halfway."""
-    profile = SHIPPED["imagenet-c-by-size"]
+    profile = SUITES["imagenet-c-by-size"]
     at = {
-        size: applied(profile, SHIPPED, dataset=None, height=size, width=3 * size)
+        size: applied(profile, SUITES, dataset=None, height=size, width=3 * size)
         for size in (28, 32, 128, 224, 1024)
     }
     assert at[28].corruptions == at[32].corruptions
     assert at[224].corruptions == at[1024].corruptions
     for size, name in ((32, "cifar-c"), (224, "imagenet-c")):
-        for ours, theirs in zip(at[size].corruptions, SHIPPED[name].corruptions, strict=True):
+        for ours, theirs in zip(at[size].corruptions, SUITES[name].corruptions, strict=True):
             assert ours.severities == theirs.severities
     small, half, large = (
         at[size].corruption("gaussian_noise").severities[4].model_dump()["sigma"]
@@ -169,7 +168,7 @@ def test_the_profile_meets_both_suites_and_lies_between() -> None:
 
 def test_corruptions_of_all_datasets_need_none() -> None:
     """A suite with some corruptions for one dataset applies the others to any image."""
-    suite = SHIPPED["medimeta-c"]
+    suite = SUITES["medimeta-c"]
     first, second = suite.corruptions[:2]
     own = first.model_copy(update={"datasets": ("fundus",)})
     mixed = suite.model_copy(update={"corruptions": (own, second)})
@@ -181,17 +180,17 @@ def test_corruptions_of_all_datasets_need_none() -> None:
 
 def test_a_profile_lies_between_plain_suites() -> None:
     """Suites with lists of their own for datasets, or between others, cannot be interpolated."""
-    profile = SHIPPED["imagenet-c-by-size"]
+    profile = SUITES["imagenet-c-by-size"]
     for name in ("medmnist-c", profile.id):
         anchors = tuple(anchor.model_copy(update={"suite": name}) for anchor in profile.between)
         nested = profile.model_copy(update={"between": anchors})
         with pytest.raises(ManifestError, match="neither suite may have datasets"):
-            applied(nested, SHIPPED, dataset=None, height=64, width=64)
+            applied(nested, SUITES, dataset=None, height=64, width=64)
 
 
 def test_the_package_renders_its_own_severities_alone() -> None:
     """A suite that claims the package's severities and has others is refused by name."""
-    suite = SHIPPED["medimeta-c"]
+    suite = SUITES["medimeta-c"]
     changed = suite.corruption("contrast").model_copy(
         update={"severities": suite.corruption("contrast").severities[::-1]}
     )

@@ -12,7 +12,7 @@ from pipeline.errors import ManifestError, MissingInputError
 from pipeline.manifest import read_manifest
 from pipeline.shards import TARGET_BYTES
 from pipeline.store import Store
-from stages.corrupt.rendering import shipped_suite
+from stages.corrupt.rendering import SUITES
 from stages.corrupt.stage import set_node
 from stages.download.folders import folder_of, located
 from stages.download.schema import Dataset, DatasetManifest, expand
@@ -112,7 +112,7 @@ def test_shards_of_road_scenes_stay_small(shipped: dict[str, Dataset], tmp_path:
     store = Store(tmp_path / "store")
     dataset = located(dataset, tmp_path, tmp_path)
     clean = split_node(store, dataset, "test", source_node(store, dataset))
-    suite = shipped_suite("medimeta-c")
+    suite = SUITES["medimeta-c"]
     for node in (clean, set_node(suite, suite.corruptions[0], 1, clean)):
         assert (node.rows, node.row_bytes, node.slots) == (40, 1024 * 2048 * 3, 10)
         assert node.slots * node.row_bytes <= TARGET_BYTES

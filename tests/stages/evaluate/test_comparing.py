@@ -18,8 +18,8 @@ from stages.evaluate.pairs import comparable, corrected
 from stages.evaluate.predictions import Predictions
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.scoring import Row, score
-from stages.evaluate.summary import summarise
 from stages.evaluate.tables import as_text
+from tests.stages.evaluate.summaries import summarise
 
 SETTINGS = Bootstrap(resamples=200)
 Systems = tuple[list[Predictions], list[Predictions], list[Predictions]]

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 
 from stages.evaluate import average_accuracy, clean_error, mean_corruption_error
-from stages.evaluate.scoring import from_result_rows
-from stages.evaluate.summary import summarise
 from stages.evaluate.tables import HEADINGS, accuracy_tables, error_tables
+from tests.stages.evaluate.summaries import from_result_rows, summarise
 
 ROUNDING = 0.11
 """Table 3 is printed to 0.01 and Table 2 to 0.1."""

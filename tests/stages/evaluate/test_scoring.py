@@ -22,8 +22,9 @@ from stages.evaluate.metrics import METRICS
 from stages.evaluate.notes import trends
 from stages.evaluate.predictions import Predictions, by_split
 from stages.evaluate.schema import Bootstrap
-from stages.evaluate.scoring import Row, from_result_rows, result_rows, score
-from stages.evaluate.summary import summarise, summarise_predictions
+from stages.evaluate.scoring import Row, result_rows, score
+from stages.evaluate.summary import summarise_predictions
+from tests.stages.evaluate.summaries import from_result_rows, summarise
 
 SETTINGS = Bootstrap(resamples=200)
 

@@ -10,8 +10,8 @@ import numpy as np
 from stages.evaluate.measure_tables import measure_tables
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.scoring import Row, result_rows, score
-from stages.evaluate.summary import summarise
 from stages.evaluate.tables import Table, accuracy_tables, as_text, error_tables
+from tests.stages.evaluate.summaries import summarise
 
 ORDER = ("contrast", "fog", "gaussian_noise")
 

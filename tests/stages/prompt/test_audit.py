@@ -14,7 +14,7 @@ import pytest
 from stages.prompt.audit import KINDS, Audit, Other, Seen, audit
 from stages.prompt.published import PublishedFile, read_published
 from stages.prompt.record import EMPTY, FAILED, OK, PoudelMeasures, Record, Region
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 
 PROMPTS = (
     Path(os.environ.get("MEDSHARDS_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
@@ -87,7 +87,7 @@ def record(
 
 def of_masks(found: PublishedFile, *records: Record | None) -> Audit:
     """Audit a file with the records of its masks."""
-    return audit(found, shipped_rule_set("poudel"), [Seen(one, SIZE) for one in records])
+    return audit(found, RULE_SETS["poudel"], [Seen(one, SIZE) for one in records])
 
 
 def told(result: Audit) -> list[tuple[str, str, str]]:
@@ -198,7 +198,7 @@ def test_faults_of_files_are_problems(tmp_path: Path) -> None:
     faults = (("missing-image", "a.jpg"), ("unreadable", "a.png: cannot be decoded"))
     found = file(tmp_path, entry("a"), entry("b"))
     seen = [Seen(record(status=FAILED), faults=faults), Seen(record())]
-    result = audit(found, shipped_rule_set("poudel"), seen)
+    result = audit(found, RULE_SETS["poudel"], seen)
     assert [one.kind for one in result.problems] == ["missing-image", "unreadable"]
     assert result.tallies[0].compared == 1
     assert set(result.kinds) <= set(KINDS)

@@ -18,15 +18,15 @@ from stages.prompt.designs.opposites import opposite_of
 from stages.prompt.designs.robustness import facts_of
 from stages.prompt.designs.swaps import SWAPPED
 from stages.prompt.designs.uncommon import UNCOMMON_WORDS
-from stages.prompt.rule_sets import shipped_rule_set, shipped_rule_sets
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.schema import DESIGNS, reused_prompt
 from tests.stages.prompt.hand_written import attributes, empty_record, record, region
 
 STREAM = Stream.of("designs")
 FAMILIES = [
     (name, family)
-    for name in shipped_rule_sets()
-    for family, declared in shipped_rule_set(name).families.items()
+    for name in RULE_SETS
+    for family, declared in RULE_SETS[name].families.items()
     if declared.designs
 ]
 PRESENT = attributes()
@@ -37,7 +37,7 @@ ABSENT = attributes(0, number="no", shape="", colour="", size="", location="")
 def made(name: str, family: str, told: Attributes, stream: Stream = STREAM) -> list[Prompt]:
     """Return every prompt of a rule set and family."""
     of = empty_record() if told.count == 0 else record(regions=[region(400)])
-    return list(prompts_of(shipped_rule_set(name), family, told, of, stream))
+    return list(prompts_of(RULE_SETS[name], family, told, of, stream))
 
 
 def chosen(prompts: list[Prompt]) -> dict[str, Prompt]:
@@ -73,7 +73,7 @@ def test_five_designs_of_one_record(name: str, family: str) -> None:
     assert not {"small", "pink", "round", "left"} & set(re.findall(r"\w+", under.text.lower()))
     assert over.change == "added"
     assert {"share", "border", "holes"} <= set(over.changed)
-    facts = facts_of(shipped_rule_set(name), record(regions=[region(400)]))
+    facts = facts_of(RULE_SETS[name], record(regions=[region(400)]))
     assert facts["share"] == "4.9 per cent"
     assert all(facts[fact] in over.text for fact in ("share", "border", "holes"))
     denied, unplaced = five["contradictory"], five["missing_location"]
@@ -87,7 +87,7 @@ def test_five_designs_of_one_record(name: str, family: str) -> None:
 @pytest.mark.parametrize(("name", "family"), FAMILIES)
 def test_designs_tell_what_the_original_does(name: str, family: str) -> None:
     """Over and contradictory leave nothing of it out, missing location only the location."""
-    rules = shipped_rule_set(name)
+    rules = RULE_SETS[name]
     declared, values = rules.families[family], template_values(rules, PRESENT)
     told = {}
     for design, template in (declared.prompts | declared.designs).items():
@@ -117,7 +117,7 @@ def test_designs_without_the_target(name: str, family: str) -> None:
 def test_a_swap_changes_its_attribute_alone(name: str, family: str) -> None:
     """The rest of the sentence stays; opposites are never the truth, random words are uncommon."""
     five = chosen(made(name, family, PRESENT))
-    prompt = shipped_rule_set(name).families[family].swaps_of
+    prompt = RULE_SETS[name].families[family].swaps_of
     swaps = {design: one for design, one in five.items() if design.startswith(f"{prompt}-")}
     assert swaps
     for design, swapped in swaps.items():
@@ -167,7 +167,7 @@ def test_the_number_of_a_swap_decides_the_plural() -> None:
 )
 def test_opposites(attribute: str, word: str, wrong: set[str]) -> None:
     """The other side, the other pole, or another value of the same attribute."""
-    rules = shipped_rule_set("fixed")
+    rules = RULE_SETS["fixed"]
     found = {opposite_of(rules, attribute, word, Stream.of(draw)) for draw in range(40)}
     assert found <= wrong
     assert "center" not in opposite_of(rules, "location", "left and center", STREAM).split()
@@ -180,7 +180,7 @@ def test_choices_are_the_samples_own(seed: int, of: Any) -> None:
     stream = Stream.of(seed)
     assert made(name, family, PRESENT, stream) == made(name, family, PRESENT, stream)
     five = chosen(made(name, family, PRESENT, stream))
-    reused = shipped_rule_set(name).families[family].designs["original"]
+    reused = RULE_SETS[name].families[family].designs["original"]
     assert isinstance(reused, str)
     assert five["original"].text == five[reused.removeprefix("= ")].text
 
@@ -198,7 +198,7 @@ def test_choices_are_the_samples_own(seed: int, of: Any) -> None:
 def test_what_some_regions_do_is_not_said_of_all(touching: tuple[bool, ...], border: str) -> None:
     """The border that one of several touches; holes that are counted over all of them."""
     regions = [region(100, touches_border=touches, euler=0) for touches in touching]
-    facts = facts_of(shipped_rule_set("fixed"), record(regions=regions))
+    facts = facts_of(RULE_SETS["fixed"], record(regions=regions))
     assert facts["border"] == border
     assert facts["holes"] == ("with one hole" if len(touching) == 1 else "with two holes in all")
 
@@ -206,7 +206,7 @@ def test_what_some_regions_do_is_not_said_of_all(touching: tuple[bool, ...], bor
 def test_holes_of_instances_are_unknown() -> None:
     """An instance in two parts has an Euler number of 2, and one of its holes may be hidden."""
     scattered = dataclasses.replace(record(regions=[region(400, euler=2)]), instances=True)
-    assert "holes" not in facts_of(shipped_rule_set("fixed"), scattered)
+    assert "holes" not in facts_of(RULE_SETS["fixed"], scattered)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_opposites_are_words_of_the_rule_set(
     name: str, attribute: str, word: str, wrong: set[str]
 ) -> None:
     """TGANet knows five words; none of its probes may hold a sixth."""
-    rules = shipped_rule_set(name)
+    rules = RULE_SETS[name]
     assert {opposite_of(rules, attribute, word, Stream.of(draw)) for draw in range(60)} == wrong
 
 
@@ -255,7 +255,7 @@ def test_a_class_that_is_a_plural_has_no_article_and_no_singular_verb(
 def test_uncommon_words_are_many_and_say_nothing_else() -> None:
     """At least a hundred, none of them a value of an attribute of any rule set."""
     assert len(set(UNCOMMON_WORDS)) == len(UNCOMMON_WORDS) >= 100
-    for name in shipped_rule_sets():
-        rules = shipped_rule_set(name)
+    for name in RULE_SETS:
+        rules = RULE_SETS[name]
         values = {*rules.places.values(), *(one.word for one in (*rules.sizes, *rules.shapes))}
         assert not values & set(UNCOMMON_WORDS)

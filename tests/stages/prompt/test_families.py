@@ -11,10 +11,10 @@ from pipeline.errors import DataError, UsageError
 from pipeline.stream import Stream
 from stages.prompt.attributes import Prompt
 from stages.prompt.designs.families import family_prompts
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from tests.stages.prompt.hand_written import DESCRIPTIONS, attributes
 
-RULES = shipped_rule_set("poudel")
+RULES = RULE_SETS["poudel"]
 STREAM = Stream.of("test", "families")
 
 

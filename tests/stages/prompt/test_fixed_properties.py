@@ -14,7 +14,7 @@ from scipy import ndimage
 from pipeline.stream import Stream
 from stages.prompt.designs.families import family_prompts
 from stages.prompt.measure import measure
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording import word
 from stages.prompt.wording.context import Context
 from stages.prompt.wording.regions import kept_regions
@@ -88,7 +88,7 @@ SPECKS[10, 20] = SPECKS[90, 70] = 1
 def described(ids, *, instances=False):
     """Return the words of a mask, and the number as counted."""
     record = measured(ids, instances=instances)
-    attributes = word(shipped_rule_set("fixed"), record, Context("object"))
+    attributes = word(RULE_SETS["fixed"], record, Context("object"))
     return dict(attributes.values), attributes.count
 
 
@@ -213,7 +213,7 @@ def test_specks_change_no_word(ids, seed, specks):
 
 def outside_margins(record):
     """Return whether all regions' shape numbers are further from thresholds than they may move."""
-    rules = shipped_rule_set("fixed")
+    rules = RULE_SETS["fixed"]
     for region in kept_regions(rules, record):
         if region.area < rules.shape_from:
             return False
@@ -237,7 +237,7 @@ def near_throughout(record):
     lines.
     """
     height, width = record.height, record.width
-    for region in kept_regions(shipped_rule_set("fixed"), record):
+    for region in kept_regions(RULE_SETS["fixed"], record):
         left, top, right, bottom = region.box
         if min(width - 3 * left, 3 * right - 2 * width) <= 0:
             continue
@@ -403,7 +403,7 @@ def test_many_objects_in_the_frame_of_the_patient(left, location, sentence):
         ids[
             10 + 20 * (n % 4) : 16 + 20 * (n % 4), left + 11 * (n // 4) : left + 6 + 11 * (n // 4)
         ] = n + 1
-    rules = shipped_rule_set("fixed")
+    rules = RULE_SETS["fixed"]
     told = word(rules, measured(ids, instances=True), Context("nodule", frame="patient"))
     assert told.values["location"] == location
     prompts = family_prompts(rules, "photographic", told, Stream.of("frame"))

@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import ndimage
 
 from stages.prompt.measure import measure
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording import word
 from stages.prompt.wording.context import Context
 from tests.stages.prompt.plain_measures import binary, shared
@@ -60,7 +60,7 @@ def test_number_size_location_and_shape_are_what_one_sees(target):
     """All four words of every target of the table."""
     values = ids(target)
     record = measure("s", "t", binary(values), instances=values if "instances" in target else None)
-    attributes = word(shipped_rule_set("fixed"), record, Context("object"))
+    attributes = word(RULE_SETS["fixed"], record, Context("object"))
     found = {key: attributes.values.get(key, "") for key in ("size", "location", "shape")}
     assert {"number": attributes.count, **found} == {
         key: target[key] for key in ("number", "size", "location", "shape")

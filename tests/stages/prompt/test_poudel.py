@@ -9,13 +9,13 @@ import pytest
 
 from pipeline.errors import DataError
 from stages.prompt.record import Record
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording import poudel
 from stages.prompt.wording.context import Context
 from stages.prompt.wording.shapes import shape_word
 from tests.stages.prompt.hand_written import empty_record, record, region
 
-RULES = shipped_rule_set("poudel")
+RULES = RULE_SETS["poudel"]
 POLYP = Context("polyp")
 
 

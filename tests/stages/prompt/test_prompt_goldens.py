@@ -14,7 +14,7 @@ import pytest
 
 from pipeline.stream import Stream
 from stages.prompt.designs import prompts_of
-from stages.prompt.rule_sets import shipped_rule_set, shipped_rule_sets
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording import word
 from stages.prompt.wording.context import Context
 from tests.stages.prompt.hand_written import attributes, empty_record, record, region
@@ -49,7 +49,7 @@ RECORDS = {
 
 def pinned(name: str) -> dict[str, Any]:
     """Return version, descriptions, prompts and words of one rule set."""
-    rules = shipped_rule_set(name)
+    rules = RULE_SETS[name]
     told = Context("polyp", metadata={"age": "40"}, answers={})
     return {
         "version": rules.version,
@@ -70,7 +70,7 @@ def pinned(name: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("name", shipped_rule_sets())
+@pytest.mark.parametrize("name", RULE_SETS)
 def test_words_are_those_of_the_version(name: str) -> None:
     """Words change only together with the version of their rule set."""
     golden = json.loads(GOLDEN_FILE.read_text())
@@ -84,8 +84,8 @@ def test_words_are_those_of_the_version(name: str) -> None:
 def renew() -> None:
     """Pin the rule sets that are new or of another version; the others stay as they were."""
     golden = json.loads(GOLDEN_FILE.read_text()) if GOLDEN_FILE.exists() else {}
-    for name in shipped_rule_sets():
-        if golden.get(name, {}).get("version") != shipped_rule_set(name).version:
+    for name in RULE_SETS:
+        if golden.get(name, {}).get("version") != RULE_SETS[name].version:
             golden[name] = pinned(name)
     text = json.dumps(dict(sorted(golden.items())), indent=1, ensure_ascii=False)
     GOLDEN_FILE.write_text(text + "\n")

@@ -15,7 +15,7 @@ from stages.prompt.designs.families import family_prompts
 from stages.prompt.prompt_table import Worded, prompt_table, worded_from
 from stages.prompt.published import read_published
 from stages.prompt.published.parse import parse_prompts, parse_text
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording import word
 from stages.prompt.wording.context import Context
 from tests.stages.prompt.hand_written import attributes, empty_record, record
@@ -29,7 +29,7 @@ RULES = ("poudel", "fixed")
 def worded(rules: str, metadata: dict[str, str], *, empty: bool = False) -> Attributes:
     """Return the attributes of a lung of which the dataset tells `metadata`."""
     measured = empty_record() if empty else record()
-    return word(shipped_rule_set(rules), measured, Context("lung", metadata=metadata))
+    return word(RULE_SETS[rules], measured, Context("lung", metadata=metadata))
 
 
 def test_the_papers_attributes_are_fourteen() -> None:
@@ -44,7 +44,7 @@ def test_the_report_is_the_only_prompt(rules: str, empty: bool) -> None:
     """P0 is empty, P1 the text as it is, braces and brackets too, with or without a target."""
     found = worded(rules, {"report": REPORT}, empty=empty)
     assert found.origins["report"] == "metadata"
-    prompts = family_prompts(shipped_rule_set(rules), FAMILY, found, STREAM)
+    prompts = family_prompts(RULE_SETS[rules], FAMILY, found, STREAM)
     assert [(p.design, p.text, p.chosen) for p in prompts] == [
         ("p0", "", True),
         ("p1", REPORT, True),
@@ -55,13 +55,13 @@ def test_the_report_is_the_only_prompt(rules: str, empty: bool) -> None:
 def test_without_a_report_there_is_no_sentence(rules: str) -> None:
     """It is an error that names what is missing: an empty text would pass for P0."""
     with pytest.raises(DataError, match="the attribute 'report' is not known"):
-        family_prompts(shipped_rule_set(rules), FAMILY, worded(rules, {}), STREAM)
+        family_prompts(RULE_SETS[rules], FAMILY, worded(rules, {}), STREAM)
 
 
 def test_the_table_keeps_report_and_origin() -> None:
     """They come back from it beside the attributes."""
     found = worded("fixed", {"report": REPORT})
-    prompts = family_prompts(shipped_rule_set("fixed"), FAMILY, found, STREAM)
+    prompts = family_prompts(RULE_SETS["fixed"], FAMILY, found, STREAM)
     table = prompt_table([Worded(record(), 0, found, prompts)])
     assert table["report"].to_pylist() == [REPORT] * 2
     assert table["report_origin"].to_pylist() == ["metadata"] * 2
@@ -89,7 +89,7 @@ def test_the_audit_takes_no_report_for_a_claim(tmp_path: Path) -> None:
     path = tmp_path / "prompts.json"
     path.write_text(json.dumps(entries))
     seen = [Seen(record()), Seen(empty_record())]
-    found = audit(read_published(path), shipped_rule_set("poudel"), seen)
+    found = audit(read_published(path), RULE_SETS["poudel"], seen)
     assert found.problems == ()
 
 
@@ -98,14 +98,14 @@ def test_a_class_alone_is_still_a_claim(tmp_path: Path) -> None:
     entry = {"img_name": "a.png", "mask_name": "a.png", "prompts": {"p0": "", "p1": "no polyp"}}
     path = tmp_path / "prompts.json"
     path.write_text(json.dumps([entry]))
-    found = audit(read_published(path), shipped_rule_set("poudel"), [Seen(record())])
+    found = audit(read_published(path), RULE_SETS["poudel"], [Seen(record())])
     assert [problem.kind for problem in found.problems] == ["no-object"]
 
 
 def test_other_families_leave_the_report_out() -> None:
     """A known report changes no other prompt."""
     for name in RULES:
-        rules = shipped_rule_set(name)
+        rules = RULE_SETS[name]
         for family in rules.families.keys() - {FAMILY}:
             own, without = (
                 family_prompts(rules, family, attributes(report=text), STREAM)

@@ -17,12 +17,12 @@ from pipeline.stream import Stream
 from stages.prompt.attributes import Attributes
 from stages.prompt.designs.families import family_prompts
 from stages.prompt.published.parse import parse_prompts, parse_text
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording.told import number_word
 from tests.stages.prompt.hand_written import attributes
 
 DATA = Path(os.environ.get("MEDSHARDS_TEST_DATA", Path(__file__).parents[4] / "shared" / "data"))
-RULES = shipped_rule_set("poudel")
+RULES = RULE_SETS["poudel"]
 PUBLISHED = {
     "kvasir_polyp": ("photographic", 100),
     "isic": ("photographic", 379),

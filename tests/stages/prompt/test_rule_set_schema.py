@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import ManifestError
 from pipeline.manifest import read_manifest
-from stages.prompt.rule_sets import shipped_rule_sets
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.schema import RuleSet
 
 FIXED = (Path(__file__).parents[3] / "manifests/prompts/fixed.toml").read_text(encoding="utf-8")
@@ -43,4 +43,4 @@ def test_faults_are_named(tmp_path: Path, declared: str, instead: str, complaint
 
 def test_shipped_rule_sets_are_whole() -> None:
     """All four are read."""
-    assert {"fixed", "medclipseg", "poudel", "tganet"} <= set(shipped_rule_sets())
+    assert {"fixed", "medclipseg", "poudel", "tganet"} <= set(RULE_SETS)

@@ -15,7 +15,7 @@ from pipeline.errors import DataError, ManifestError, UsageError
 from pipeline.manifest import read_manifest
 from stages.prompt.designs.english import plural_of, with_article
 from stages.prompt.designs.templates import fill, parsed, placeholders
-from stages.prompt.rule_sets import shipped_rule_set, shipped_rule_sets
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.schema import RuleSet
 
 SHIPPED = Path(__file__).parents[3] / "manifests" / "prompts"
@@ -102,16 +102,16 @@ def test_article() -> None:
     ]
 
 
-@pytest.mark.parametrize("name", shipped_rule_sets())
+@pytest.mark.parametrize("name", RULE_SETS)
 def test_shipped_rule_sets_are_valid(name: str) -> None:
     """Every shipped rule set can be read and bears the name of its file."""
-    assert shipped_rule_set(name).id == name
+    assert RULE_SETS[name].id == name
 
 
 def test_unknown_rule_set() -> None:
     """A name that is not shipped is an error with the nearest one."""
     with pytest.raises(UsageError, match="did you mean 'poudel'"):
-        shipped_rule_set("poudell")
+        RULE_SETS["poudell"]
 
 
 def _declared(prompts: dict[str, Any], **more: Any) -> dict[str, Any]:

@@ -9,12 +9,12 @@ import pytest
 from pipeline.errors import DataError
 from pipeline.stream import Stream
 from stages.prompt.designs.families import family_prompts
-from stages.prompt.rule_sets import shipped_rule_set
+from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording import tganet
 from stages.prompt.wording.context import Context
 from tests.stages.prompt.hand_written import empty_record, record, region
 
-RULES = shipped_rule_set("tganet")
+RULES = RULE_SETS["tganet"]
 POLYP = Context("polyp", metadata={"view": "frontal"}, answers={"shape": "round"})
 
 
