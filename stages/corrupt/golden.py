@@ -7,7 +7,7 @@ They are kept in ``golden.json`` beside this file. After an intended change of b
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -108,6 +108,15 @@ def differing(
     return found
 
 
+def as_json(digests: Mapping[str, Golden]) -> str:
+    """Return digests as they are kept: a line for each corruption."""
+    of_names = []
+    for name, golden in digests.items():
+        lines = (f"  {json.dumps(one)}: {json.dumps(found)}" for one, found in golden.items())
+        of_names.append(f" {json.dumps(name)}: {{\n" + ",\n".join(lines) + "\n }")
+    return "{\n" + ",\n".join(of_names) + "\n}\n"
+
+
 if __name__ == "__main__":
     digests = {name: golden_digests(name) for name in golden_names()}
-    GOLDEN_FILE.write_text(json.dumps(digests, indent=2) + "\n", encoding="utf-8")
+    GOLDEN_FILE.write_text(as_json(digests), encoding="utf-8")
