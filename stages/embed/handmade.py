@@ -8,9 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.digest import Json, digest_file
 from pipeline.errors import DataError, UsageError
 from stages.embed.encoder import (
+    Digest,
     Embeddings,
+    Encoder,
     EqualImages,
     Image,
     Images,
@@ -18,6 +21,7 @@ from stages.embed.encoder import (
     checked_images,
 )
 from stages.embed.schema import EncoderManifest
+from stages.embed.wanted import WantedFile
 
 _BLOCK = 64
 _BLOCK_BYTES = 16 << 20
@@ -62,17 +66,52 @@ def _blocks(images: Images) -> Iterator[EqualImages]:
         yield np.stack(block)
 
 
-def check_declared(
-    manifest: EncoderManifest, weights: Path | None, *, width: int, input_size: int
-) -> None:
-    """Raise unless a hand-made encoder's manifest states its size and no weights are given."""
-    if weights is not None:
-        message = f"{manifest.id} has no weights; leave --weights out"
-        raise UsageError(message)
-    declared = (manifest.width, manifest.input_size)
-    if declared != (width, input_size):
-        message = (
-            f"encoder {manifest.id}: family {manifest.family} has width {width} and input size "
-            f"{input_size}, the manifest says {declared[0]} and {declared[1]}"
-        )
-        raise DataError(message)
+@dataclass(frozen=True)
+class Formula:
+    """Loads a formula: what a family's module offers, `stages.embed.encoder.Loader`."""
+
+    width: int
+    input_size: int
+    algorithm: int
+    """Raised by hand when embeddings change."""
+    describe: Callable[[EqualImages], Embeddings]
+    """Returns the embeddings of a few images of one size."""
+
+    def files(self, manifest: EncoderManifest, weights: Path | None) -> tuple[WantedFile, ...]:
+        """Return none: a formula has no files."""
+        del manifest, weights
+        return ()
+
+    def identity(
+        self, manifest: EncoderManifest, weights: Path | None, *, digest: Digest = digest_file
+    ) -> dict[str, Json]:
+        """Return the version of the formula, all that determines the embeddings."""
+        del digest  # there is no file
+        self._check(manifest, weights)
+        return {"algorithm": self.algorithm}
+
+    def load(
+        self,
+        manifest: EncoderManifest,
+        weights: Path | None,
+        *,
+        device: str = "auto",
+        batch_size: int = 64,
+    ) -> Encoder:
+        """Return the encoder; it always runs on the CPU, image by image."""
+        del device, batch_size
+        self._check(manifest, weights)
+        return HandMade(self.width, self.describe)
+
+    def _check(self, manifest: EncoderManifest, weights: Path | None) -> None:
+        """Raise unless the manifest states the formula's size and no weights are given."""
+        if weights is not None:
+            message = f"{manifest.id} has no weights; leave --weights out"
+            raise UsageError(message)
+        declared = (manifest.width, manifest.input_size)
+        if declared != (self.width, self.input_size):
+            message = (
+                f"encoder {manifest.id}: family {manifest.family} has width {self.width} and input "
+                f"size {self.input_size}, the manifest says {declared[0]} and {declared[1]}"
+            )
+            raise DataError(message)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.digest import Json
 from pipeline.errors import DataError, UsageError
+from stages.embed.model_encoder import TEXTS
 from stages.embed.probing import Probing
 from stages.embed.processor import limit_threads
 from stages.embed.schema import HAND_MADE, EncoderManifest
@@ -29,8 +30,6 @@ MIXED_TOLERANCE: Final[Mapping[Precision, float]] = {"float32": 0.0, "bf16": 1e-
 """Likewise by precision; the larger of the two counts."""
 BATCH_SIZES: Final = {"cpu": 8, "cuda": 128}
 """Rows of a batch where none is asked for: a processor's caches prefer few, a GPU needs many."""
-TEXTS: Final = 8
-"""Most texts of a batch, as every family cuts them."""
 
 
 class LoadedOnce:

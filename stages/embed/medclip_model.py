@@ -6,19 +6,14 @@ once there is something to load.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
 import torch
 import torchvision
 import transformers
 
 from stages.embed.checkpoint import Config
+from stages.embed.model_encoder import Embed
 from stages.embed.parts import Parts
 from stages.embed.towers import image_blocks as resnet_stages
-
-Embed: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
-"""Function from a batch of inputs to its embeddings, `(n, width)`."""
 
 _AVERAGED = (1, 2, -1)
 """Hidden states of the text tower that are averaged; 0 would be the embedded tokens."""

@@ -7,24 +7,29 @@ The model and the tokenizer are transformers' own code. Images take the path thr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.digest import Json, digest_file
 from pipeline.errors import DataError
 from stages.embed.batches import FixedBatches, choose_device
 from stages.embed.clip_folder import ClipFiles, clip_files, find_clip
-from stages.embed.encoder import Digest, Embeddings, Encoder
-from stages.embed.model_encoder import ModelEncoder
+from stages.embed.encoder import Digest, Encoder
+from stages.embed.model_encoder import (
+    ModelEncoder,
+    ModelText,
+    padded_tokens,
+    placed,
+    read_tokenizer,
+    text_batches,
+    token_count,
+)
 from stages.embed.parts import computed_by
 from stages.embed.preparation import declared_preprocessing, preparation
 from stages.embed.schema import EncoderManifest
 from stages.embed.state import State, fit
-from stages.embed.towers import Tower
 from stages.embed.wanted import WantedFile
 
 if TYPE_CHECKING:
@@ -32,8 +37,6 @@ if TYPE_CHECKING:
 
 LOADER: Final = 1
 """Raised by hand when the embeddings of equal weights change."""
-_TEXTS: Final = 8
-"""Most texts in a batch: there are few of them, and padding costs as much as texts."""
 _COUNTERS: Final = frozenset(f"{half}_model.embeddings.position_ids" for half in ("text", "vision"))
 """Counters 0, 1, 2, … in older files, which transformers no longer stores."""
 _LARGEST_ID: Final = 2
@@ -82,71 +85,34 @@ def load(
     batches = FixedBatches(choose_device(device), batch_size)
     model = _build(manifest, found)
     fit(model, found.weights, name=manifest.id, adapt=_adapted)
-    model.float().eval().requires_grad_(requires_grad=False).to(batches.device)
-    few = FixedBatches(batches.device, min(batch_size, _TEXTS))
-    text = None if manifest.text is None else ClipText(manifest, found, model, few)
+    placed(model, batches)
     size, declared = manifest.input_size, declared_preprocessing(manifest)
-    prepare = preparation(size, declared, centre="floored")
-    blocks = model.vision_model.encoder.layers
-    return ModelEncoder(manifest, _image_tower(model), prepare, batches, text, blocks)
+    return ModelEncoder(
+        manifest.width,
+        _image_tower(model),
+        preparation(size, declared, centre="floored"),
+        batches,
+        _text(manifest, found, model, batches),
+        lambda: model.vision_model.encoder.layers,
+    )
 
 
-class ClipText:
-    """The text half of a loaded CLIP."""
-
-    def __init__(
-        self,
-        manifest: EncoderManifest,
-        found: ClipFiles,
-        model: torch.nn.Module,
-        batches: FixedBatches,
-    ) -> None:
-        self._width = manifest.width
-        self._embed = _text_tower(model)
-        self._batches = batches
-        self._context_length = manifest.text.context_length if manifest.text else 0
-        self._tokenizer = _tokenizer(found, model)
-        self._logit_scale = math.exp(float(model.logit_scale.item()))
-        blocks = model.text_model.encoder.layers
-        self.tower = Tower(self._embed, blocks, self._tokens, batches)
-
-    @property
-    def context_length(self) -> int:
-        """Number of tokens read of a text, start and end included."""
-        return self._context_length
-
-    @property
-    def logit_scale(self) -> float:
-        """Learned factor (the exponential is taken) between cosine similarity and logits."""
-        return self._logit_scale
-
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Return the embedding of each text, float32 `(n, width)`."""
-        return self._batches.run(
-            self._embed,
-            lambda part: self._tokens(list(texts[part])),
-            len(texts),
-            self._width,
-        )
-
-    def token_counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Return the number of tokens of each text before cutting, start and end included."""
-        # Not verbose: whether a text exceeds the context length is what is being asked.
-        counts = [len(self._tokenizer(text, verbose=False).input_ids) for text in texts]
-        return np.array(counts, np.int64)
-
-    def _tokens(self, texts: list[str]) -> torch.Tensor:
-        """Return token ids and attention masks, int64 `(n, 2, context length)`."""
-        import torch  # only once there is a model
-
-        tokens = self._tokenizer(
-            texts,
-            padding="max_length",
-            truncation=True,
-            max_length=self._context_length,
-            return_tensors="pt",
-        )
-        return torch.stack([tokens.input_ids, tokens.attention_mask], dim=1)
+def _text(
+    manifest: EncoderManifest, found: ClipFiles, model: torch.nn.Module, batches: FixedBatches
+) -> ModelText | None:
+    if manifest.text is None:
+        return None
+    length, tokenizer = manifest.text.context_length, _tokenizer(found, model)
+    return ModelText(
+        manifest.width,
+        length,
+        math.exp(float(model.logit_scale.item())),
+        _text_tower(model),
+        padded_tokens(tokenizer, length),
+        partial(token_count, tokenizer),
+        lambda: model.text_model.encoder.layers,
+        text_batches(batches),
+    )
 
 
 def _build(manifest: EncoderManifest, found: ClipFiles) -> torch.nn.Module:
@@ -210,16 +176,10 @@ def _tokenizer(found: ClipFiles, model: torch.nn.Module) -> Callable[..., Any]:
     import transformers  # only once there is something to load
 
     folder = found.tokenizer[0].parent
-    try:
-        # Never the code that a repository may bring along.
-        tokenizer: Any = transformers.AutoTokenizer.from_pretrained(
-            str(folder), local_files_only=True, trust_remote_code=False
-        )
-        empty = tokenizer("").input_ids
-    except Exception as error:  # the readers of tokenizer files raise errors of many types
-        reason = str(error).strip().split("\n")[0]
-        message = f"{folder}: its tokenizer files cannot be read: {reason}"
-        raise DataError(message) from error
+    # Never the code that a repository may bring along.
+    read = partial(transformers.AutoTokenizer.from_pretrained, trust_remote_code=False)
+    tokenizer = read_tokenizer(read, folder)
+    empty = tokenizer("").input_ids
     text = model.config.text_config
     faults = []
     if len(tokenizer) > text.vocab_size:

@@ -9,33 +9,35 @@ of 28 pixels stays that small in the middle of a black one.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.digest import Json, digest_file
 from pipeline.errors import DataError
 from stages.embed.batches import FixedBatches, choose_device
-from stages.embed.encoder import Digest, Embeddings, Encoder, Images, checked_images
+from stages.embed.encoder import Digest, Encoder
+from stages.embed.model_encoder import (
+    ModelEncoder,
+    ModelText,
+    padded_tokens,
+    placed,
+    read_tokenizer,
+    text_batches,
+    token_count,
+)
 from stages.embed.parts import Parts, computed_by, find_parts, part_files
-from stages.embed.preparation import declared_preprocessing, preparation, prepared
+from stages.embed.preparation import declared_preprocessing, preparation
 from stages.embed.schema import EncoderManifest, TextTower
 from stages.embed.state import Adapt, State, fit
-from stages.embed.towers import Tower
 from stages.embed.wanted import WantedFile
 
 if TYPE_CHECKING:
     import torch
 
-    from stages.embed.medclip_model import Embed
-
 LOADER: Final = 1
 """Raised by hand when the embeddings of equal weights change."""
-_TEXTS: Final = 8
-"""Most texts in a batch: there are few of them, and padding costs as much as texts."""
 _LARGEST_SCALE: Final = 4.6052
 """Upper bound of the logarithm of the logit scale in MedCLIP's code; the lower one is 0."""
 _COUNTER: Final = "text_model.model.embeddings.position_ids"
@@ -105,12 +107,15 @@ def load_adapted(
     batches = FixedBatches(choose_device(device), batch_size)
     model = _build(manifest, parts)
     fit(model, parts.weights, name=manifest.id, adapt=adapt)
-    model.float().eval().requires_grad_(requires_grad=False).to(batches.device)
-    few = FixedBatches(batches.device, min(batch_size, _TEXTS))
-    text = MedClipText(manifest, parts, model, few)
-    embed = image_tower(model, parts.architecture)
-    blocks = image_blocks(model, parts.architecture)
-    return MedClipEncoder(manifest, embed, blocks, batches, text)
+    placed(model, batches)
+    return ModelEncoder(
+        manifest.width,
+        image_tower(model, parts.architecture),
+        preparation(manifest.input_size, declared_preprocessing(manifest)),
+        batches,
+        _text_half(manifest, parts, model, batches),
+        lambda: image_blocks(model, parts.architecture),
+    )
 
 
 def adapted(state: State, model: torch.nn.Module) -> State:
@@ -127,103 +132,23 @@ def adapted(state: State, model: torch.nn.Module) -> State:
     return kept
 
 
-class MedClipEncoder:
-    """A loaded MedCLIP."""
+def _text_half(
+    manifest: EncoderManifest, parts: Parts, model: torch.nn.Module, batches: FixedBatches
+) -> ModelText:
+    from stages.embed.medclip_model import text_tower  # loads torch
 
-    def __init__(
-        self,
-        manifest: EncoderManifest,
-        embed: Embed,
-        blocks: Sequence[torch.nn.Module],
-        batches: FixedBatches,
-        text: MedClipText,
-    ) -> None:
-        self._width = manifest.width
-        self._embed = embed
-        self._batches = batches
-        self._text = text
-        self._prepare = preparation(manifest.input_size, declared_preprocessing(manifest))
-        self.tower = Tower(embed, blocks, self.prepare_images, batches)
-
-    @property
-    def width(self) -> int:
-        """Number of components of an embedding."""
-        return self._width
-
-    @property
-    def text(self) -> MedClipText:
-        """The text half."""
-        return self._text
-
-    def prepare_images(self, images: Images) -> torch.Tensor:
-        """Return the model's input for `images`, float32 `(n, 3, input size, input size)`."""
-        return prepared(images, self._prepare)
-
-    def encode_images(self, images: Images) -> Embeddings:
-        """Return the embedding of each image, float32 `(n, width)`."""
-        return self._batches.run(
-            self._embed,
-            lambda part: self.prepare_images(images[part]),
-            len(checked_images(images)),
-            self._width,
-        )
-
-
-class MedClipText:
-    """The text half of a loaded MedCLIP."""
-
-    def __init__(
-        self, manifest: EncoderManifest, parts: Parts, model: torch.nn.Module, batches: FixedBatches
-    ) -> None:
-        from stages.embed.medclip_model import text_tower  # loads torch
-
-        self._width = manifest.width
-        self._embed = text_tower(model)
-        self._batches = batches
-        self._context_length = _text(manifest).context_length
-        self._tokenizer = _tokenizer(parts)
-        learned = float(model.logit_scale.item())
-        self._logit_scale = math.exp(min(max(learned, 0.0), _LARGEST_SCALE))
-        blocks = model.text_model.model.encoder.layer
-        self.tower = Tower(self._embed, blocks, self._tokens, batches)
-
-    @property
-    def context_length(self) -> int:
-        """Number of tokens read of a text, start and end included."""
-        return self._context_length
-
-    @property
-    def logit_scale(self) -> float:
-        """Learned factor (the exponential is taken) between cosine similarity and logits."""
-        return self._logit_scale
-
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Return the embedding of each text, float32 `(n, width)`."""
-        return self._batches.run(
-            self._embed,
-            lambda part: self._tokens(list(texts[part])),
-            len(texts),
-            self._width,
-        )
-
-    def token_counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Return the number of tokens of each text before cutting, start and end included."""
-        # Not verbose: whether a text exceeds the context length is what is being asked.
-        counts = [len(self._tokenizer(text, verbose=False).input_ids) for text in texts]
-        return np.array(counts, np.int64)
-
-    def _tokens(self, texts: list[str]) -> torch.Tensor:
-        """Return token ids and attention masks, int64 `(n, 2, context length)`."""
-        import torch  # only once there is a model
-
-        tokens = self._tokenizer(
-            texts,
-            padding="max_length",
-            truncation=True,
-            max_length=self._context_length,
-            return_tensors="pt",
-        )
-        return torch.stack([tokens.input_ids, tokens.attention_mask], dim=1)
+    length, tokenizer = _text(manifest).context_length, _tokenizer(parts)
+    learned = float(model.logit_scale.item())
+    return ModelText(
+        manifest.width,
+        length,
+        math.exp(min(max(learned, 0.0), _LARGEST_SCALE)),
+        text_tower(model),
+        padded_tokens(tokenizer, length),
+        partial(token_count, tokenizer),
+        lambda: model.text_model.model.encoder.layer,
+        text_batches(batches),
+    )
 
 
 def _text(manifest: EncoderManifest) -> TextTower:
@@ -261,12 +186,6 @@ def _tokenizer(parts: Parts) -> Callable[..., Any]:
     """Return the tokenizer, which lower-cases unless its files say otherwise, as MedCLIP's did."""
     import transformers  # only once there is something to load
 
-    folder = parts.tokenizer[0].parent
-    try:
-        read = transformers.BertTokenizerFast.from_pretrained(str(folder), local_files_only=True)
-    except Exception as error:  # the readers of tokenizer files raise errors of many types
-        reason = str(error).strip().split("\n")[0]
-        message = f"{folder}: its tokenizer files cannot be read: {reason}"
-        raise DataError(message) from error
-    tokenizer: Callable[..., Any] = read
+    read = transformers.BertTokenizerFast.from_pretrained
+    tokenizer: Callable[..., Any] = read_tokenizer(read, parts.tokenizer[0].parent)
     return tokenizer

@@ -6,12 +6,12 @@ added is that nothing is guessed, downloaded, resized or left uninitialised on t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.digest import Json, digest_file
 from pipeline.errors import DataError
@@ -23,11 +23,12 @@ from stages.embed.checkpoint import (
     clip_vocabulary,
     find_checkpoint,
 )
-from stages.embed.encoder import Digest, Embeddings, Encoder, Images, checked_images
-from stages.embed.preparation import declared_preprocessing, preparation, prepared
+from stages.embed.encoder import Digest, Encoder
+from stages.embed.model_encoder import ModelEncoder, ModelText, placed, text_batches, token_count
+from stages.embed.preparation import declared_preprocessing, preparation
 from stages.embed.schema import EncoderManifest
 from stages.embed.state import Adapt, State, fit
-from stages.embed.towers import Tower, image_blocks, text_blocks
+from stages.embed.towers import image_blocks, text_blocks
 from stages.embed.wanted import WantedFile
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ LOADER: Final = 1
 """Raised by hand when the embeddings of equal weights change."""
 _TEXT_TOWER: Final = "text_encoder."
 """What forks of open_clip that always have a Hugging Face text tower call `text.`."""
-_TEXTS: Final = 8
-"""Most texts in a batch: there are few of them, and padding costs as much as texts."""
 PACKAGES: Final = ("open_clip", "torch", "safetensors", "timm", "transformers")
 
 
@@ -86,103 +85,33 @@ def load_adapted(
     batches = FixedBatches(choose_device(device), batch_size)
     model = _build(manifest, checkpoint)
     fit(model, checkpoint.weights, name=_architecture(manifest), adapt=adapt)
-    model.float().eval().requires_grad_(requires_grad=False).to(batches.device)
-    few = FixedBatches(batches.device, min(batch_size, _TEXTS))
-    text = None if manifest.text is None else OpenClipText(manifest, checkpoint, model, few)
-    return OpenClipEncoder(manifest, model, batches, text)
+    placed(model, batches)
+    return ModelEncoder(
+        manifest.width,
+        model.encode_image,
+        preparation(manifest.input_size, declared_preprocessing(manifest)),
+        batches,
+        _text(manifest, checkpoint, model, batches),
+        partial(image_blocks, model.visual),
+    )
 
 
-class OpenClipEncoder:
-    """A loaded open_clip model."""
-
-    def __init__(
-        self,
-        manifest: EncoderManifest,
-        model: torch.nn.Module,
-        batches: FixedBatches,
-        text: OpenClipText | None,
-    ) -> None:
-        self._width = manifest.width
-        self._model: Any = model
-        self._batches = batches
-        self._text = text
-        self._prepare = preparation(manifest.input_size, declared_preprocessing(manifest))
-
-    @property
-    def tower(self) -> Tower:
-        """The blocks of the image tower."""
-        model = self._model
-        blocks = image_blocks(model.visual)
-        return Tower(model.encode_image, blocks, self.prepare_images, self._batches)
-
-    @property
-    def width(self) -> int:
-        """Number of components of an embedding."""
-        return self._width
-
-    @property
-    def text(self) -> OpenClipText | None:
-        """The text half; none for a vision-only encoder."""
-        return self._text
-
-    def prepare_images(self, images: Images) -> torch.Tensor:
-        """Return the model's input for `images`, float32 `(n, 3, input size, input size)`."""
-        return prepared(images, self._prepare)
-
-    def encode_images(self, images: Images) -> Embeddings:
-        """Return the embedding of each image, float32 `(n, width)`."""
-        return self._batches.run(
-            self._model.encode_image,
-            lambda part: self.prepare_images(images[part]),
-            len(checked_images(images)),
-            self._width,
-        )
-
-
-class OpenClipText:
-    """The text half of a loaded open_clip model."""
-
-    def __init__(
-        self,
-        manifest: EncoderManifest,
-        checkpoint: Checkpoint,
-        model: torch.nn.Module,
-        batches: FixedBatches,
-    ) -> None:
-        self._width = manifest.width
-        self._model: Any = model
-        self._batches = batches
-        self._context_length, self._tokens, self._count = _tokenizer(manifest, checkpoint)
-        self._logit_scale = float(np.exp(self._model.logit_scale.item()))
-
-    @property
-    def tower(self) -> Tower:
-        """The blocks of the text tower."""
-        model = self._model
-        return Tower(model.encode_text, text_blocks(model), self._tokens, self._batches)
-
-    @property
-    def context_length(self) -> int:
-        """Number of tokens read of a text, start and end included."""
-        return self._context_length
-
-    @property
-    def logit_scale(self) -> float:
-        """Learned factor (the exponential is taken) between cosine similarity and logits."""
-        return self._logit_scale
-
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        """Return the embedding of each text, float32 `(n, width)`."""
-        return self._batches.run(
-            self._model.encode_text,
-            lambda part: self._tokens(list(texts[part])),
-            len(texts),
-            self._width,
-        )
-
-    def token_counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        """Return the number of tokens of each text before cutting, start and end included."""
-        return np.array([self._count(text) for text in texts], np.int64)
+def _text(
+    manifest: EncoderManifest, checkpoint: Checkpoint, model: torch.nn.Module, batches: FixedBatches
+) -> ModelText | None:
+    if manifest.text is None:
+        return None
+    length, tokens, count = _tokenizer(manifest, checkpoint)
+    return ModelText(
+        manifest.width,
+        length,
+        float(np.exp(model.logit_scale.item())),
+        model.encode_text,
+        tokens,
+        count,
+        partial(text_blocks, model),
+        text_batches(batches),
+    )
 
 
 def _architecture(manifest: EncoderManifest) -> str:
@@ -265,12 +194,7 @@ def _tokenizer(
         reason = str(error).strip().split("\n")[0]
         message = f"{folder}: its tokenizer files cannot be read: {reason}"
         raise DataError(message) from error
-    # Not verbose: whether a text exceeds the context length is what is being asked.
-    return (
-        length,
-        hub,
-        lambda words: len(hub.tokenizer(hub.clean_fn(words), verbose=False).input_ids),
-    )
+    return length, hub, lambda words: token_count(hub.tokenizer, hub.clean_fn(words))
 
 
 def _tokenizer_identity(

@@ -6,52 +6,18 @@ learns nothing and is sensitive by construction to brightness, contrast and posi
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from pipeline.digest import Json, digest_file
-from stages.embed.encoder import Digest, Embeddings, Encoder, EqualImages
-from stages.embed.handmade import HandMade, check_declared
-from stages.embed.schema import EncoderManifest
-from stages.embed.wanted import WantedFile
+from stages.embed.encoder import Embeddings, EqualImages
+from stages.embed.handmade import Formula
 
 SIZE: Final = 16
 WIDTH: Final = SIZE * SIZE + 1
 ALGORITHM: Final = 1
 """Raised by hand when embeddings change."""
 PACKAGES: Final = ("cv2",)
-
-
-def files(manifest: EncoderManifest, weights: Path | None) -> tuple[WantedFile, ...]:
-    """Return none: a formula has no files."""
-    return ()
-
-
-def identity(
-    manifest: EncoderManifest,
-    weights: Path | None,
-    *,
-    digest: Digest = digest_file,
-) -> dict[str, Json]:
-    """Return the version of the formula, all that determines the embeddings."""
-    del digest  # there is no file
-    check_declared(manifest, weights, width=WIDTH, input_size=SIZE)
-    return {"algorithm": ALGORITHM}
-
-
-def load(
-    manifest: EncoderManifest,
-    weights: Path | None,
-    *,
-    device: str = "auto",
-    batch_size: int = 64,
-) -> Encoder:
-    """Return the encoder; it always runs on the CPU, image by image."""
-    del device, batch_size
-    check_declared(manifest, weights, width=WIDTH, input_size=SIZE)
-    return HandMade(WIDTH, _describe)
 
 
 def _describe(images: EqualImages) -> Embeddings:
@@ -71,3 +37,7 @@ def _describe(images: EqualImages) -> Embeddings:
         row[:-1] = cv2.resize(image, (SIZE, SIZE), interpolation=cv2.INTER_AREA).ravel()
     embeddings[:, :-1] /= 255 * channels
     return embeddings
+
+
+_FORMULA: Final = Formula(WIDTH, SIZE, ALGORITHM, _describe)
+files, identity, load = _FORMULA.files, _FORMULA.identity, _FORMULA.load

@@ -25,17 +25,13 @@ A histogram of square roots has norm 1 whatever the image, so no image has a zer
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.digest import Json, digest_file
-from stages.embed.encoder import Digest, Embeddings, Encoder, EqualImages, Image
-from stages.embed.handmade import HandMade, check_declared
-from stages.embed.schema import EncoderManifest
-from stages.embed.wanted import WantedFile
+from stages.embed.encoder import Embeddings, EqualImages, Image
+from stages.embed.handmade import Formula
 
 SIZE: Final = 64
 ALGORITHM: Final = 1
@@ -52,36 +48,6 @@ _FLAT: Final = 1.0
 
 WIDTH: Final = (_CELLS - 1) ** 2 * 4 * _ORIENTATIONS + 4 * _PATTERNS + 3 * _BINS + 2 * 3 * _CELLS**2
 PACKAGES: Final = ("cv2", "skimage")
-
-
-def files(manifest: EncoderManifest, weights: Path | None) -> tuple[WantedFile, ...]:
-    """Return none: a formula has no files."""
-    return ()
-
-
-def identity(
-    manifest: EncoderManifest,
-    weights: Path | None,
-    *,
-    digest: Digest = digest_file,
-) -> dict[str, Json]:
-    """Return the version of the formula, all that determines the embeddings."""
-    del digest  # there is no file
-    check_declared(manifest, weights, width=WIDTH, input_size=SIZE)
-    return {"algorithm": ALGORITHM}
-
-
-def load(
-    manifest: EncoderManifest,
-    weights: Path | None,
-    *,
-    device: str = "auto",
-    batch_size: int = 64,
-) -> Encoder:
-    """Return the encoder; it always runs on the CPU, image by image."""
-    del device, batch_size
-    check_declared(manifest, weights, width=WIDTH, input_size=SIZE)
-    return HandMade(WIDTH, _describe)
 
 
 def _describe(images: EqualImages) -> Embeddings:
@@ -186,3 +152,7 @@ def _cell_sums(level: NDArray[np.uint16]) -> NDArray[np.int64]:
     columns = level.sum(axis=2, dtype=np.uint32).reshape(-1, _CELLS, _CELLS, _CELL, 3)
     sums: NDArray[np.int64] = columns.sum(axis=3, dtype=np.int64)
     return sums
+
+
+_FORMULA: Final = Formula(WIDTH, SIZE, ALGORITHM, _describe)
+files, identity, load = _FORMULA.files, _FORMULA.identity, _FORMULA.load

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -116,7 +117,7 @@ def load(
     _try_out(manifest, found, model)
     model.to(batches.device)
     prepare = preparation(manifest.input_size, declared_preprocessing(manifest))
-    return ModelEncoder(manifest, model, prepare, batches, blocks=image_blocks(model))
+    return ModelEncoder(manifest.width, model, prepare, batches, None, partial(image_blocks, model))
 
 
 def _architecture(manifest: EncoderManifest) -> str:

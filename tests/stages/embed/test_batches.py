@@ -96,7 +96,7 @@ def test_an_encoder_survives_too_little_memory(declare_clip: Declare, clip_folde
             message = "CUDA out of memory."
             raise torch.cuda.OutOfMemoryError(message)
 
-    model = short._model
+    model = short.embed.__self__
     model.visual.register_forward_pre_hook(refuse)
     model.token_embedding.register_forward_pre_hook(refuse)
     np.testing.assert_allclose(
