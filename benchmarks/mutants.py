@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -99,6 +99,34 @@ def _described(module: str, text: str, changed: str) -> Mutant:
         " ".join("\n".join(part).split()) for part in (lines[start:end], others[first:last])
     )
     return Mutant(module, start + 1, before, after)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Modules, and the tests that judge them, as `mutants.toml` declares them."""
+
+    modules: tuple[str, ...]
+    """Patterns of files."""
+    tests: tuple[str, ...]
+    leave: tuple[str, ...] = ()
+    """Names of modules that are left out."""
+    select: Mapping[str, str] | None = None
+
+    def tests_of(self) -> dict[str, list[str]]:
+        """Return the arguments of pytest for each module."""
+        paths = sorted(path for pattern in self.modules for path in ROOT.glob(pattern))
+        return {
+            str(path.relative_to(ROOT)): self._arguments(path.stem)
+            for path in paths
+            if path.stem not in self.leave
+        }
+
+    def _arguments(self, name: str) -> list[str]:
+        named = dict.fromkeys(test.format(name=name) for test in self.tests)
+        found = [test for test in named if (ROOT / test).exists()]
+        if self.select is None:
+            return found
+        return [*found, "-k", f"not golden or {self.select.get(name, name)}"]
 
 
 class Copy:
@@ -198,7 +226,10 @@ class Trials:
 
 def main() -> None:
     """Try the mutants of the named parts and print a line for each part and survivor."""
-    declared: dict[str, dict[str, list[str]]] = tomllib.loads(DECLARED.read_text(encoding="utf-8"))
+    declared = {
+        name: Part(**fields)
+        for name, fields in tomllib.loads(DECLARED.read_text(encoding="utf-8")).items()
+    }
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="+", choices=declared, metavar="PART")
     parser.add_argument("--sample", type=int, help="at most this many mutants of each part")
@@ -208,13 +239,14 @@ def main() -> None:
     given = parser.parse_args()
     known = _known(given.out)
     for part in given.parts:
-        found = {m: text for module in declared[part] for m, text in mutants(module).items()}
+        tests = declared[part].tests_of()
+        found = {mutant: text for module in tests for mutant, text in mutants(module).items()}
         chosen = list(found)
         if given.sample is not None and given.sample < len(chosen):
             chosen = random.Random(given.seed).sample(chosen, given.sample)
         left = [mutant for mutant in chosen if mutant not in known]
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(given.jobs) as pool:
-            trials = Trials(Path(folder), given.jobs, declared[part], found)
+            trials = Trials(Path(folder), given.jobs, tests, found)
             list(pool.map(trials.time, sorted({mutant.module for mutant in left})))
             for mutant, killed in zip(left, pool.map(trials.killed, left), strict=True):
                 known[mutant] = killed
