@@ -24,15 +24,19 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from difflib import SequenceMatcher
+from itertools import islice
 from pathlib import Path
 
+from cosmic_ray.ast import Visitor, get_ast
 from cosmic_ray.mutating import MutationVisitor
+from cosmic_ray.operators.operator import Operator
 from cosmic_ray.plugins import get_operator, operator_names
+from parso.tree import NodeOrLeaf as Node
 from scipy.stats import binomtest
 
 ROOT = Path(__file__).parents[1]
@@ -50,29 +54,56 @@ class Mutant:
     after: str
 
 
-def mutants(module: str) -> dict[Mutant, str]:
-    """Return every mutant of a module, with the module's text as it then is."""
-    text = (ROOT / module).read_text(encoding="utf-8")
-    seen = {None, _meaning(text)}
-    found = {}
+@dataclass(frozen=True)
+class Place:
+    """Where an operator of cosmic-ray can change a module."""
+
+    module: str
+    operator: str
+    occurrence: int
+
+
+class _Places(Visitor):
+    """Counts the places of one operator."""
+
+    def __init__(self, operator: Operator) -> None:
+        self.count = 0
+        self._operator = operator
+
+    def visit(self, node: Node) -> Node:
+        self.count += sum(1 for _ in self._operator.mutation_positions(node))
+        return node
+
+
+def places(module: str) -> list[Place]:
+    """Return every place of a module that can be changed."""
+    tree = get_ast((ROOT / module).read_text(encoding="utf-8"))
+    found = []
     for name in operator_names():
-        if name.rpartition("/")[2] in NEED_ARGUMENTS:
-            continue
-        for changed in _changes(text, name):
-            meaning = _meaning(changed)
-            if meaning not in seen:
-                seen.add(meaning)
-                found[_described(module, text, changed)] = changed
+        if name.rpartition("/")[2] not in NEED_ARGUMENTS:
+            counter = _Places(get_operator(name)())
+            counter.walk(tree)
+            found += [Place(module, name, occurrence) for occurrence in range(counter.count)]
     return found
 
 
-def _changes(text: str, operator: str) -> Iterator[str]:
-    occurrence = 0
-    while (
-        changed := MutationVisitor.mutate_code(text, get_operator(operator)(), occurrence)
-    ) is not None:
-        yield changed
-        occurrence += 1
+def mutants(of: Iterable[Place]) -> Iterator[tuple[Mutant, str]]:
+    """Yield the mutants of places, each with its module's text as it then is.
+
+    Those that mean the same as the module or an earlier mutant are left out.
+    """
+    texts: dict[str, str] = {}
+    seen: dict[str, set[str | None]] = {}
+    for place in of:
+        if place.module not in texts:
+            texts[place.module] = (ROOT / place.module).read_text(encoding="utf-8")
+            seen[place.module] = {None, _meaning(texts[place.module])}
+        text, operator = texts[place.module], get_operator(place.operator)()
+        changed = MutationVisitor.mutate_code(text, operator, place.occurrence)
+        meaning = _meaning(changed)
+        if meaning not in seen[place.module]:
+            seen[place.module].add(meaning)
+            yield _described(place.module, text, changed), changed
 
 
 def _meaning(text: str) -> str | None:
@@ -240,18 +271,18 @@ def main() -> None:
     known = _known(given.out)
     for part in given.parts:
         tests = declared[part].tests_of()
-        found = {mutant: text for module in tests for mutant, text in mutants(module).items()}
-        chosen = list(found)
-        if given.sample is not None and given.sample < len(chosen):
-            chosen = random.Random(given.seed).sample(chosen, given.sample)
-        left = [mutant for mutant in chosen if mutant not in known]
+        where = [place for module in tests for place in places(module)]
+        random.Random(given.seed).shuffle(where)
+        found = dict(islice(mutants(where), given.sample))
+        left = [mutant for mutant in found if mutant not in known]
         with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(given.jobs) as pool:
             trials = Trials(Path(folder), given.jobs, tests, found)
             list(pool.map(trials.time, sorted({mutant.module for mutant in left})))
             for mutant, killed in zip(left, pool.map(trials.killed, left), strict=True):
                 known[mutant] = killed
                 _note(given.out, mutant, killed)
-        _print(part, len(found), {mutant: known[mutant] for mutant in chosen})
+        of = len(where) if len(found) == given.sample else 0
+        _print(part, of, {mutant: known[mutant] for mutant in found})
 
 
 def _known(path: Path | None) -> dict[Mutant, bool]:
@@ -270,9 +301,9 @@ def _note(path: Path | None, mutant: Mutant, killed: bool) -> None:
 def _print(part: str, of: int, killed: dict[Mutant, bool]) -> None:
     count, n = sum(killed.values()), len(killed)
     line = f"{part}: {count} of {n} killed, {100 * count / n:.1f} %"
-    if n < of:
+    if of:
         low, high = binomtest(count, n).proportion_ci(method="wilson")
-        line += f" [{100 * low:.1f}, {100 * high:.1f}], drawn from {of}"
+        line += f" [{100 * low:.1f}, {100 * high:.1f}], drawn at {of} places"
     print(line)
     for mutant in sorted(m for m, is_killed in killed.items() if not is_killed):
         print(f"  {mutant.module}:{mutant.line}\n    - {mutant.before}\n    + {mutant.after}")
