@@ -25,11 +25,11 @@ from stages.corrupt import corrupt_batch
 from stages.corrupt.golden import generated_image
 from stages.corrupt.reference import reference_corrupt
 from stages.corrupt.rendering import SUITES
+from stages.vocabulary import SEVERITIES
 
 SHAPE = (224, 224, 3)
 OURS, THEIRS = 16, 2
 """Images a round: a batch of ours fits the processor's cache like those of a build."""
-SEVERITIES = range(1, 6)
 
 
 def main() -> None:

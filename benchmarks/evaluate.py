@@ -35,11 +35,12 @@ from stages.evaluate.comparison_stage import comparison_node
 from stages.evaluate.metrics import METRICS
 from stages.evaluate.metrics.contract import Batch
 from stages.evaluate.pairs import comparable, corrected
-from stages.evaluate.predictions import CLEAN, System
+from stages.evaluate.predictions import System
 from stages.evaluate.protocols.contract import softmax
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.stage import PREDICTIONS, VERSIONS, result_nodes, summary_node
 from stages.evaluate.systems import SystemInputs
+from stages.vocabulary import CLEAN
 
 TARGET_SECONDS = 60.0
 SAMPLES = 1000

@@ -24,7 +24,8 @@ from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.naming import Backend
 from stages.corrupt.on_torch import BATCHED
 from stages.corrupt.rendering import SUITES, render_rows, sample_stream
-from stages.corrupt.schema import SEVERITIES, CorruptionDeclaration, SuiteManifest
+from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
+from stages.vocabulary import SEVERITIES
 
 MEASURED = ("medimeta-c", "imagenet-c")
 CORES = os.cpu_count() or 1
@@ -56,7 +57,7 @@ def main() -> None:
             for name, value in taken.items() if turn else ():
                 seconds[name].append(value)
         rates = {
-            name: SEVERITIES * len(images) / statistics.median(seconds[name]) for name in taken
+            name: len(SEVERITIES) * len(images) / statistics.median(seconds[name]) for name in taken
         }
         apart = np.abs(native.out.astype(np.int16) - torch.out).max()
         ratios.append(rates["torch"] / rates["native"])
@@ -122,7 +123,7 @@ class Renderer:
 
     def _seconds(self, work: Callable[[int], None]) -> float:
         start = time.perf_counter()
-        for severity in range(1, SEVERITIES + 1):
+        for severity in SEVERITIES:
             work(severity)
         return time.perf_counter() - start
 

@@ -15,12 +15,13 @@ from pipeline.mixed import MixedArray
 from pipeline.selectors import selects
 from pipeline.shards import ShardedArray
 from pipeline.store import Store
+from stages.vocabulary import CORRUPTIONS, DATASETS
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from torch.utils.data import Dataset
 
-_IMAGE_STAGES = ("datasets", "corruptions")
+_IMAGE_STAGES = (DATASETS, CORRUPTIONS)
 
 
 class ImageSet:

@@ -14,6 +14,7 @@ from pipeline.cli import options
 from pipeline.cli.options import listed
 from pipeline.cli.output import ProgressDisplay, print_json, print_table, say, written
 from pipeline.errors import UsageError
+from stages.vocabulary import CLEAN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 SHIFT = "shift"
 TARGETS = ("spectra", "densities", SHIFT, "all")
-CLEAN = "clean"
 DEFAULT_OUT = Path("analysis")
 Target = Annotated[
     str,

@@ -185,7 +185,8 @@ class _Split:
         return [known.get(name) for name in self._ids]
 
     def _embedded(self, pair: Pair) -> EmbeddedSet:
-        from stages.analyse.shift_tables import CLEAN, EmbeddedSet
+        from stages.analyse.shift_tables import EmbeddedSet
+        from stages.vocabulary import CLEAN
 
         group, parameters = self._group, pair.images.recipe.parameters
         clean = pair is group.clean

@@ -281,7 +281,7 @@ def sealed_prompts(study: Study, selectors: Sequence[str]) -> list[Manifest]:
     """
     from pipeline.errors import MissingInputError
     from pipeline.selectors import selects, unmatched
-    from stages.embed.prompt_rows import PROMPTS
+    from stages.vocabulary import PROMPTS
 
     if not selectors:
         return []

@@ -11,6 +11,7 @@ from pipeline.cli.choices import named_in, require_matches
 from pipeline.cli.imported_sets import require_imported
 from pipeline.errors import MissingInputError
 from pipeline.selectors import selects
+from stages.vocabulary import EMBEDDINGS
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
@@ -96,7 +97,7 @@ def _groups(
     study: Study, encoder: str, datasets: Sequence[str], chosen: Selection
 ) -> Iterator[EmbeddedGroup]:
     """Yield every split that could be meant, with all its sets; none without known weights."""
-    folder = study.store.root / "embeddings" / encoder
+    folder = study.store.root / EMBEDDINGS / encoder
     present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     suites = [chosen.suite] if chosen.suite else sorted(filter(study.has_suite, present))
     names = datasets or [name for name in study.datasets if name in present]

@@ -10,6 +10,7 @@ from pipeline.artifact import Artifact, Manifest
 from pipeline.errors import MissingInputError, PipelineError, UsageError
 from pipeline.manifest import nearest
 from pipeline.selectors import selects, unmatched
+from stages.vocabulary import CLEAN
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
@@ -181,7 +182,7 @@ def _exported(
     study.store.require_undamaged(manifest)
     artifact, dataset = Artifact(manifest), _dataset(manifest)
     parts = manifest.name.split("/")
-    of_set = (parts[0], parts[3], int(parts[4])) if len(parts) == 5 else ("", "clean", 0)
+    of_set = (parts[0], parts[3], int(parts[4])) if len(parts) == 5 else ("", CLEAN, 0)
     return ExportedSet(
         artifact,
         dataset,

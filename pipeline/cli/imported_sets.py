@@ -8,13 +8,12 @@ from pipeline.errors import MissingInputError, UsageError
 from pipeline.store import Store
 from pipeline.unit import Node
 from stages.corrupt.naming import is_imported
-
-SETS = "corruptions"
+from stages.vocabulary import CORRUPTIONS
 
 
 def has_imported(store: Store, name: str) -> bool:
     """Return whether the store has imported sets of a suite, or of its ``<suite>/<dataset>``."""
-    return is_imported(name.partition("/")[0]) and (store.root / SETS / name).is_dir()
+    return is_imported(name.partition("/")[0]) and (store.root / CORRUPTIONS / name).is_dir()
 
 
 def refuse_imported(store: Store, suite: str) -> None:
@@ -57,7 +56,7 @@ def imported_sets(store: Store, suite: str, clean: Node) -> list[Node]:
 
     sealed = store.sealed(clean.recipe)
     nodes = []
-    for manifest in store.manifests_below(store.root / SETS / suite / clean.recipe.name):
+    for manifest in store.manifests_below(store.root / CORRUPTIONS / suite / clean.recipe.name):
         source = manifest.document["inputs"]["images"]
         if sealed is not None and source["content_digest"] == sealed.content_digest:
             nodes.append(replace(sealed_node(manifest), attributes=manifest.attributes))

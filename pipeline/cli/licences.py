@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from pipeline.sharing.licences import Kind
 from stages.analyse.measure import DENSITIES, SPECTRA
-from stages.corrupt.stage import CORRUPTIONS
-from stages.download.raw import SOURCES
-from stages.download.stage import DATASETS
 from stages.embed.features import PATCH_FEATURES
 from stages.embed.prompt_rows import PROMPT_EMBEDDINGS
-from stages.embed.stage import EMBEDDINGS
 from stages.evaluate.comparison_stage import COMPARISONS
 from stages.evaluate.models import MODELS
 from stages.evaluate.retrieval.stage import RETRIEVAL
 from stages.evaluate.stage import PREDICTIONS, RESULTS, SUMMARY
 from stages.leaks.stage import LEAKS
-from stages.prompt.stage import PROMPTS, RECORDS
+from stages.vocabulary import CORRUPTIONS, DATASETS, EMBEDDINGS, PROMPTS, RECORDS, SOURCES
 
 _TEXTS = Kind("derived", "texts about single images")
 _EMBEDDED = Kind("embeddings", "embeddings")

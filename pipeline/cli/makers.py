@@ -11,10 +11,9 @@ from pipeline.differences import recipe_differences
 from pipeline.errors import ManifestError, MissingInputError, UsageError
 from pipeline.plan import sealed_node
 from stages.corrupt.naming import is_imported, split_name
-from stages.corrupt.stage import CORRUPTIONS
 from stages.embed.features import PATCH_FEATURES, TOKEN_FEATURES
 from stages.embed.prompt_rows import PROMPT_EMBEDDINGS
-from stages.embed.stage import EMBEDDINGS
+from stages.vocabulary import CORRUPTIONS, EMBEDDINGS
 
 if TYPE_CHECKING:
     from pipeline.artifact import Artifact, Manifest

@@ -80,7 +80,7 @@ def inputs_there(holdings: Holdings, manifests: Iterable[Manifest]) -> list[Plac
 
 def is_source(place: Place) -> bool:
     """Tell whether an artifact is raw data, which only a build needs."""
-    from stages.download.raw import SOURCES
+    from stages.vocabulary import SOURCES
 
     return place.stage == SOURCES
 

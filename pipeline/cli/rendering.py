@@ -15,7 +15,7 @@ from pipeline.errors import MissingInputError, UnitsFailedError, VerificationErr
 from pipeline.sharing.names import Place
 from pipeline.store import Store
 from stages.corrupt.naming import is_imported
-from stages.corrupt.stage import CORRUPTIONS
+from stages.vocabulary import CORRUPTIONS
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest

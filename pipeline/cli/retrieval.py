@@ -146,8 +146,8 @@ def _of(
     """Yield one node per corruption of which every set is embedded, the clean split first."""
     from pipeline.errors import MissingInputError
     from pipeline.plan import sealed_node
-    from stages.evaluate.predictions import CLEAN
     from stages.evaluate.retrieval.stage import MatchedSet, retrieval_node
+    from stages.vocabulary import CLEAN
 
     rules, dataset, split = prompts.name.split("/")
     images = study.split(dataset, split)

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from pipeline.errors import DataError
+from stages.vocabulary import CLEAN
 
 if TYPE_CHECKING:
     from pipeline.artifact import Artifact
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from stages.corrupt.stage import Render
 
 USUAL_SEVERITY = 3
-CLEAN = "clean"
 
 
 def contact_sheets(

@@ -12,9 +12,7 @@ from pipeline.differences import Difference, nearest_version, recipe_differences
 from pipeline.errors import MissingInputError, UsageError, VerificationError
 from pipeline.selectors import selects
 from pipeline.store import Store
-from stages.corrupt.stage import CORRUPTIONS
-from stages.download.stage import DATASETS
-from stages.embed.stage import EMBEDDINGS
+from stages.vocabulary import CORRUPTIONS, DATASETS, EMBEDDINGS
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
@@ -219,7 +217,7 @@ def _of_run(study: Study, run: str) -> list[Node]:
 def _named(study: Study, name: str) -> list[Node]:
     """Return the node of a plain name that nothing in the store has begun."""
     parts = name.split("/")
-    parts = parts[1:] if parts[0] in {"datasets", "corruptions"} else parts
+    parts = parts[1:] if parts[0] in {DATASETS, CORRUPTIONS} else parts
     if len(parts) == 2 and parts[0] in study.datasets and parts[1] in study.splits(parts[0]):
         return [study.split(parts[0], parts[1])]
     known = len(parts) == 5 and study.has_suite(parts[0]) and parts[1] in study.datasets

@@ -15,6 +15,7 @@ from pipeline.manifest import unknown_name
 from pipeline.store import Store
 from pipeline.unit import Node
 from stages.corrupt.naming import is_imported, split_name
+from stages.vocabulary import CORRUPTIONS, EMBEDDINGS
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
@@ -169,7 +170,7 @@ class Study:
 
     def suites_present(self) -> list[str]:
         """Return the declared suites of which the store has any set, by backend, in name order."""
-        folder = self.store.root / "corruptions"
+        folder = self.store.root / CORRUPTIONS
         present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         return [name for name in present if self.has_suite(name)]
 
@@ -340,7 +341,7 @@ class Study:
 
     def embedded_encoders(self) -> list[str]:
         """Return the declared encoders that have any sealed embeddings, in name order."""
-        folder = self.store.root / "embeddings"
+        folder = self.store.root / EMBEDDINGS
         present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
         return sorted(name for name in present if self._variant(name)[0] in self.encoders)
 
@@ -385,7 +386,7 @@ class Study:
 
     def _pinned_identity(self, name: str) -> dict[str, Json]:
         pin = self.store.pins().get("encoders", {}).get(name)
-        folder = self.store.root / "embeddings" / name
+        folder = self.store.root / EMBEDDINGS / name
         for manifest in self.store.manifests_below(folder):
             identity = cast("dict[str, Json]", manifest.parameters["identity"])
             if digest_json(identity) == pin:

@@ -13,11 +13,11 @@ from pipeline.cli.learning import Labels, draws_of, fitted_protocol, learning_sp
 from pipeline.errors import MissingInputError, UsageError
 from pipeline.manifest import unknown_name
 from pipeline.selectors import selects
-from stages.corrupt.stage import CORRUPTIONS
-from stages.evaluate.predictions import CLEAN, System
+from stages.evaluate.predictions import System
 from stages.evaluate.protocols import PROTOCOLS
 from stages.evaluate.schema import AS_WRITTEN, FEW_SHOT
 from stages.evaluate.systems import WHOLE, Draw, EvaluatedSet, Labelled, SystemInputs
+from stages.vocabulary import CLEAN, CORRUPTIONS
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study

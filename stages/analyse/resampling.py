@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.bootstrap import Units
 from pipeline.stream import Stream
 
 RESAMPLES = 1000
@@ -32,25 +33,13 @@ class Resamples:
         patients: Sequence[str | None] | None,
         count: int = RESAMPLES,
     ) -> Resamples:
-        """Return resamples that draw as many units as there are, with replacement.
-
-        All images of a patient are one unit; an image whose patient is unknown is one of its own.
-        Units are numbered in the order of their names, so the order of the ids changes nothing.
-        """
-        known = patients is not None and any(patients)
-        named = patients if known and patients is not None else [None] * len(ids)
-        # The prefixes keep a patient and an image of the same name apart.
-        units = [
-            f"patient {patient}" if patient else f"image {name}"
-            for name, patient in zip(ids, named, strict=True)
-        ]
-        unique, unit_of = np.unique(np.array(units, np.str_), return_inverse=True)
+        """Return the resamples of a split, by patient where known: see `Units`."""
+        units = Units.of(ids, patients)
         stream = Stream.of("shift bootstrap", dataset, split)
         weights = np.empty((count, len(ids)), np.uint16)
         for number in range(count):
-            drawn = stream.child(number).below(len(unique), len(unique))
-            weights[number] = np.bincount(drawn, minlength=len(unique))[unit_of]
-        return cls(weights, "patient" if known else "image")
+            weights[number] = units.resampled(stream, number)
+        return cls(weights, units.word)
 
     def of(self, rows: NDArray[np.int64]) -> Resamples:
         """Return the resamples as far as they are of some rows."""

@@ -15,7 +15,6 @@ from stages.analyse.shift import NEIGHBOURS, Estimate, Shift
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CLEAN = "clean"
 _LOW = "lower end of its 95 % bootstrap interval"
 _HIGH = "upper end of its 95 % bootstrap interval"
 

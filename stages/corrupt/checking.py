@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, UsageError
 from stages.corrupt.kernels.kernel import Shape
-from stages.corrupt.schema import SEVERITIES
+from stages.vocabulary import SEVERITIES
 
 
 def whole_number(what: str, value: object) -> int:
@@ -36,8 +36,8 @@ def check_severity(severity: object) -> int:
         If it is not a whole number from 0 to 5.
     """
     number = whole_number("severity", severity)
-    if not 0 <= number <= SEVERITIES:
-        message = f"severity must be 0 to {SEVERITIES} (0 is the identity), not {number}"
+    if not 0 <= number <= SEVERITIES[-1]:
+        message = f"severity must be 0 to {SEVERITIES[-1]} (0 is the identity), not {number}"
         raise UsageError(message)
     return number
 

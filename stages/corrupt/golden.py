@@ -23,6 +23,7 @@ from stages.corrupt.rendering import (
     sample_stream,
     suite_for,
 )
+from stages.vocabulary import SEVERITIES
 
 GOLDEN_FILE = Path(__file__).with_name("golden.json")
 GOLDEN_SHAPES = ((28, 28, 1), (47, 64, 3), (64, 33, 3), (224, 224, 3))
@@ -63,7 +64,7 @@ def golden_digests_of(name: str, corruption: str) -> dict[str, Any]:
     at = {shape: suite_for(name, *shape[:2]) for shape in GOLDEN_SHAPES}
     kernel = KERNELS[at[GOLDEN_SHAPES[0]].corruption(corruption).kernel]
     digests = []
-    for severity in range(1, 6):
+    for severity in SEVERITIES:
         stream = sample_stream(0, "golden", "image", corruption, severity)
         outputs = b"".join(
             render(generated_image(shape), suite.corruption(corruption), severity, suite, stream)[

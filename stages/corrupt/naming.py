@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, cast, get_args
 
 from pipeline.manifest import unknown_name
+from stages.vocabulary import IMPORTED
 
 Backend: TypeAlias = Literal["native", "imagecorruptions", "torch"]
 """What renders a suite: our kernels, the package that they are compared with, or torch."""
 
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
-
-IMPORTED = "imported"
 
 
 def is_imported(suite: str) -> bool:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MissingInputError
 from pipeline.manifest import unknown_name
+from stages.vocabulary import SEVERITIES
 
 PACKAGE = "imagecorruptions"
 CORRUPTIONS = (
@@ -183,7 +184,7 @@ def _stand_ins(folder: Path, dice: _Dice) -> dict[str, Any]:
 
 
 def _fault(image: NDArray[np.uint8], severity: int) -> str | None:
-    if severity not in range(1, 6):
+    if severity not in SEVERITIES:
         return f"severity must be 1 to 5, not {severity}"
     if (
         image.dtype != np.uint8

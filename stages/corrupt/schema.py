@@ -13,10 +13,7 @@ from pipeline.errors import UsageError
 from pipeline.manifest import Declared, nearest, unknown_name
 from stages.corrupt.kernels.kernel import Kernel
 from stages.corrupt.kernels.table import KERNELS
-
-SEVERITIES = 5
-"""Every corruption has severities 1 to 5; severity 0 is the identity and never declared."""
-
+from stages.vocabulary import SEVERITIES
 
 Gray: TypeAlias = Literal["replicate", "stay", "luminance"]
 """How a gray image enters and leaves a corruption: as three equal channels and so it stays; as one
@@ -26,7 +23,7 @@ channel; or as three equal channels, of which the luminance is kept."""
 class Fall(Declared):
     """A severity whose images are not farther from the clean ones than those of the one before."""
 
-    to: Annotated[int, Field(ge=2, le=SEVERITIES)]
+    to: Annotated[int, Field(ge=2, le=SEVERITIES[-1])]
     """The severity."""
 
     reason: Annotated[str, Field(min_length=1)]
@@ -70,8 +67,8 @@ class CorruptionDeclaration(Declared):
         _: pydantic.ValidatorFunctionWrapHandler,
         info: pydantic.ValidationInfo,
     ) -> tuple[Declared, ...]:
-        if not isinstance(value, list | tuple) or len(value) != SEVERITIES:
-            message = f"must be an array of exactly {SEVERITIES} tables"
+        if not isinstance(value, list | tuple) or len(value) != len(SEVERITIES):
+            message = f"must be an array of exactly {len(SEVERITIES)} tables"
             raise _fault(message)
         kernel = KERNELS.get(info.data.get("kernel", ""))
         if kernel is None:

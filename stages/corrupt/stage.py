@@ -14,6 +14,7 @@ from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
 from pipeline.unit import Node, Unit, UnitWriter
 from stages.corrupt.mixed_sizes import NATIVE, Drawn
+from stages.vocabulary import CORRUPTIONS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from stages.corrupt.naming import Backend
     from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
 
-CORRUPTIONS = "corruptions"
 VERSION = 1
 SAMPLE_COLUMNS = ("id", "label", "labels", "patient_id", "original_filepath")
 """Columns of the clean split's index that a set repeats, where the split has them."""

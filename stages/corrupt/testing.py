@@ -21,9 +21,10 @@ from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.rendering import SUITES, render, sample_stream
 from stages.corrupt.schema import SuiteManifest
+from stages.vocabulary import SEVERITIES
 
 _SHAPES = ((28, 28, 1), (28, 28, 3), (33, 47, 3), (64, 64, 1), (128, 65, 3), (224, 224, 3))
-_ANY_SEVERITY = pytest.mark.parametrize("severity", range(1, 6))
+_ANY_SEVERITY = pytest.mark.parametrize("severity", SEVERITIES)
 _ANY_SHAPE = pytest.mark.parametrize("shape", _SHAPES)
 
 
@@ -137,5 +138,5 @@ class CorruptionContract:
             far = [np.abs(r - image).mean() for r, image in zip(rendered, images, strict=True)]
             distances.append(np.mean(far))
         assert distances[0] == 0
-        falls = {n for n in range(1, 6) if distances[n] <= distances[n - 1]}
+        falls = {n for n in SEVERITIES if distances[n] <= distances[n - 1]}
         assert falls <= {fall.to for fall in declared.falls}, distances

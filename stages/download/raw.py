@@ -16,6 +16,7 @@ from pipeline.unit import Node, Unit, UnitWriter
 from stages.download.folders import AnyDataset, absent, folder_of
 from stages.download.inventory import InventoryEntry, inventory
 from stages.download.sources import FileSource, UrlSource, ZenodoSource
+from stages.vocabulary import SOURCES
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from stages.download.unpack import Choice
 
 FETCH_VERSION = 1
-SOURCES = "sources"
 ONE_FILE = "file"
 """Form of a source file that is kept as it is, not unpacked."""
 

@@ -18,6 +18,7 @@ from stages.download.folders import absent, folder_of
 from stages.download.raw import file_node, folder_node
 from stages.download.schema import SPLITS, Dataset, PhantomForm, Split
 from stages.download.sources import FolderSource
+from stages.vocabulary import DATASETS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from stages.download.readers import SplitReader
     from stages.download.transfer import Progress
 DATASET_VERSION = 1
-DATASETS = "datasets"
 BATCH = 64
 BATCH_BYTES = 16 << 20
 """Most images, and bytes of them, read at once: bounds the memory beside the shard."""

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from stages.embed.encoder import TextEncoder
 
-PROMPTS = "prompts"
-"""Stage of the artifacts whose rows are embedded."""
 PROMPT_EMBEDDINGS = "prompt-embeddings"
 VERSION = 1
 _COLUMNS = ["sample", "target", "status", "error", "prompt", "variant", "change", "text"]

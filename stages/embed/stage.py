@@ -22,8 +22,8 @@ from stages.embed.loaded import (
 )
 from stages.embed.prompt_rows import PROMPT_EMBEDDINGS
 from stages.embed.stored import positions, present_rows, sample_rows, stored_images, within
+from stages.vocabulary import EMBEDDINGS
 
-EMBEDDINGS = "embeddings"
 VERSION = 1
 AT_ONCE = 4096
 """Most inputs that an encoder is given at once, images to be read when it needs them: bounds the

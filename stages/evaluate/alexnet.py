@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 SUITE = "medmnist-c"
-SEVERITIES = (1, 2, 3, 4, 5)
 NAME = "alexnet (published)"
 """What stands in the baseline column."""
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from stages.evaluate.figures.ranking import Standing, ranked
 from stages.evaluate.figures.views import Row, View, mean, with_interval
-from stages.evaluate.predictions import CLEAN
+from stages.evaluate.significance import LEVEL
+from stages.vocabulary import CLEAN
 
 MEASURE = "average_balanced_accuracy"
 """What encoders are ranked by: balanced accuracy, which a constant predictor cannot win."""
 _METRIC = "balanced_accuracy"
-_CERTAIN = 0.05
 """Corrected p-value below which a difference is called clear."""
 
 
@@ -61,7 +61,7 @@ class _Lead(NamedTuple):
     @property
     def clear(self) -> bool:
         """Whether it is too large to be chance."""
-        return self.p is not None and self.p < _CERTAIN and self.value > 0
+        return self.p is not None and self.p < LEVEL and self.value > 0
 
 
 def _leads(view: View, standings: list[Standing], comparisons: Iterable[Row]) -> list[_Lead]:
@@ -120,7 +120,7 @@ def _by_how_much(second: str, leads: list[_Lead]) -> str:
     clear = sum(lead.clear for lead in leads)
     return (
         f"Ahead of {second} in percentage points: {'; '.join(parts)}. The lead is clear "
-        f"(Holm-corrected p below {_CERTAIN}) on {clear} of {len(leads)} "
+        f"(Holm-corrected p below {LEVEL}) on {clear} of {len(leads)} "
         f"dataset{'s' * (len(leads) != 1)}."
     )
 

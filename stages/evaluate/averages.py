@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from stages.evaluate.aggregates import Value, cover, plain_row, value_of
 from stages.evaluate.errors_under_corruption import harmonic_mean
+from stages.evaluate.metrics import ACCURACIES
 from stages.evaluate.notes import columns_by_corruption
-from stages.evaluate.predictions import CLEAN
 from stages.evaluate.scoring import Row, SystemScores
+from stages.vocabulary import CLEAN
 
 NOT_AVERAGED = frozenset({"error"})
 """Metrics whose mean says nothing new; the recall of one class is not averaged either."""
-HARMONIC = ("accuracy", "balanced_accuracy")
-"""The metrics whose clean value and average have a harmonic mean."""
 
 
 def average_rows(own: SystemScores) -> list[Row]:
@@ -38,7 +37,7 @@ def average_rows(own: SystemScores) -> list[Row]:
     if (CLEAN, 0) in own.cells:
         clean = own.cells.index((CLEAN, 0))
         flagged = flagged or bool(own.constant[clean])
-        for name in HARMONIC:
+        for name in ACCURACIES:
             if name in averages:
                 inside = value_of(own, name, clean)
                 value = Value(*map(harmonic_mean, inside, averages[name]))

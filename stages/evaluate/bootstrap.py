@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.bootstrap import Units
 from pipeline.stream import Stream
 from stages.evaluate.schema import Bootstrap
 
@@ -46,12 +47,7 @@ class Resampling:
         groups: Sequence[str | None] | None,
         settings: Bootstrap,
     ) -> Resampling:
-        """Return the resamples of a dataset split.
-
-        Each resample draws as many units as there are, with replacement. All images of a
-        patient are one unit; an image whose patient is unknown (None or empty) is a unit of its
-        own. Units are numbered in the order of their names, so the order of `ids` does not
-        matter, and resample b is the same whatever the number of resamples.
+        """Return the resamples of a dataset split, by patient where known: see `Units`.
 
         The last ones drawn are remembered, since every encoder and protocol asks for the same.
         """
@@ -68,17 +64,13 @@ def _drawn(
     groups: tuple[str | None, ...] | None,
     settings: Bootstrap,
 ) -> Resampling:
-    known = groups is not None and any(groups)
-    names = _unit_names(ids, groups if known else None)
-    unique, unit_of_row = np.unique(np.array(names, dtype=np.str_), return_inverse=True)
-    units = len(unique)
+    units = Units.of(ids, groups)
     stream = Stream.of("bootstrap", settings.seed, dataset, split)
-    counts = np.ones((1 + settings.resamples, len(names)), np.uint16)
-    for index in range(settings.resamples):
-        drawn = stream.child(index).below(units, units)
-        counts[1 + index] = np.bincount(drawn, minlength=units)[unit_of_row]
+    counts = np.ones((1 + settings.resamples, len(ids)), np.uint16)
+    for number in range(settings.resamples):
+        counts[1 + number] = units.resampled(stream, number)
     counts.flags.writeable = False
-    return Resampling(settings, counts, "patient" if known else "image", units, unit_of_row)
+    return Resampling(settings, counts, units.word, units.count, units.of_row)
 
 
 def interval(
@@ -102,11 +94,3 @@ def interval(
     for column in np.flatnonzero((undefined > 0) & (undefined <= tail)):
         bounds[:, column] = np.nanquantile(flat[:, column], [tail, 1 - tail])
     return bounds[0].reshape(shape), bounds[1].reshape(shape)
-
-
-def _unit_names(ids: Sequence[str], groups: Sequence[str | None] | None) -> list[str]:
-    if groups is None:
-        return list(ids)
-    pairs = zip(ids, groups, strict=True)
-    # The prefixes keep a patient and an image of the same name apart.
-    return [f"patient {group}" if group else f"image {name}" for name, group in pairs]

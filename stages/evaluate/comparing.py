@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from pipeline.stream import Stream
 from stages.evaluate.bootstrap import Resampling, interval
 from stages.evaluate.errors_under_corruption import corruption_error
-from stages.evaluate.metrics import METRICS
+from stages.evaluate.metrics import ACCURACIES, METRICS
 from stages.evaluate.notes import columns_by_corruption
-from stages.evaluate.predictions import CLEAN, Predictions, by_split
+from stages.evaluate.predictions import Predictions, by_split
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.scoring import Cell, Row, SystemScores, batch_of, number, score_system
 from stages.evaluate.significance import (
@@ -22,9 +22,10 @@ from stages.evaluate.significance import (
     sign_flip_test,
     unit_sums,
 )
+from stages.vocabulary import CLEAN
 
 Floats = NDArray[np.float64]
-_METRICS = {name: METRICS[name] for name in ("accuracy", "balanced_accuracy")}
+_METRICS = {name: METRICS[name] for name in ACCURACIES}
 _MCE = {"accuracy": "mce", "balanced_accuracy": "balanced_mce"}
 RANDOMISATION = "sign flips"
 MCNEMAR = "McNemar"

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from stages.evaluate.alexnet import NAME
-from stages.evaluate.tables import KEY, UNDEFINED, Block, Rows, Table, described, grouped
+from stages.evaluate.predictions import VIEW
+from stages.evaluate.significance import LEVEL
+from stages.evaluate.tables import UNDEFINED, Block, Rows, Table, described, grouped
 
 MEASURES: Mapping[str, tuple[str, float]] = {
     "average_balanced_accuracy": ("Bal. acc.", 100),
@@ -35,7 +37,6 @@ _RELATIVE_UNDEFINED = (
     "little, or it predicts one class only."
 )
 _MARK = "*"
-_LEVEL = 0.05
 
 
 def measure_tables(summary: Rows) -> list[Table]:
@@ -47,7 +48,7 @@ def measure_tables(summary: Rows) -> list[Table]:
         Summary rows, in the order the datasets and encoders are to have.
     """
     tables = []
-    for key, rows in grouped((row for row in summary if row["metric"] in MEASURES), KEY):
+    for key, rows in grouped((row for row in summary if row["metric"] in MEASURES), VIEW):
         present = {row["metric"] for row in rows}
         metrics = [name for name in MEASURES if name in present]
         blocks = []
@@ -82,7 +83,7 @@ def comparison_tables(
     """
     called = name or "mean balanced accuracy under corruption"
     tables = []
-    for key, rows in grouped((row for row in comparisons if row["metric"] == metric), KEY):
+    for key, rows in grouped((row for row in comparisons if row["metric"] == metric), VIEW):
         if rows[0].get("corruption") is not None:
             continue
         datasets = list(dict.fromkeys(row["dataset"] for row in rows))
@@ -95,7 +96,7 @@ def comparison_tables(
             blocks.append(Block(first, tuple(lines)))
         title = f"Differences in {called}, percentage points: {described(key)}"
         note = (
-            f"{_MARK} p < {_LEVEL}, Holm-corrected in a family of {rows[0]['family']}; intervals "
+            f"{_MARK} p < {LEVEL}, Holm-corrected in a family of {rows[0]['family']}; intervals "
             "and other metrics: --json, or comparisons.parquet with --out."
         )
         tables.append(Table(title, ("Difference", *datasets), tuple(blocks), (note,)))
@@ -107,7 +108,7 @@ def _difference(row: Mapping[str, Any] | None) -> str:
         return ""
     if row["difference"] is None:
         return UNDEFINED
-    clear = row["p_holm"] is not None and row["p_holm"] < _LEVEL
+    clear = row["p_holm"] is not None and row["p_holm"] < LEVEL
     return f"{100 * row['difference']:+.1f}{_MARK if clear else ' '}"
 
 

@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from stages.evaluate.predictions import CLEAN, System
+from stages.evaluate.metrics import ACCURACIES
+from stages.evaluate.predictions import System
 from stages.evaluate.scoring import SystemScores
+from stages.vocabulary import CLEAN
 
-ACCURACIES = ("accuracy", "balanced_accuracy")
-"""The metrics that are expected to fall as severity rises."""
 _RELATIVE = re.compile(r"(balanced_)?relative_|r?be(/|$)")
 """Ratios of what corruption adds to an error, and those of MedMNIST-C."""
 

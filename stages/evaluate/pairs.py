@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from stages.evaluate.predictions import CLEAN, System
+from stages.evaluate.predictions import VIEW, System
 from stages.evaluate.scoring import Row, number
 from stages.evaluate.significance import benjamini_hochberg, holm
-
-_VIEW = ("suite", "split", "protocol", "template", "prompts", "k", "fraction", "seed")
+from stages.vocabulary import CLEAN
 
 
 def comparable(systems: Iterable[System]) -> list[tuple[System, System]]:
@@ -41,7 +40,7 @@ def corrected(rows: Iterable[Row]) -> list[Row]:
     families: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         kind = row["corruption"] if row["corruption"] in {None, CLEAN} else "set"
-        key = (*(row.get(name) for name in _VIEW), row["metric"], kind)
+        key = (*(row.get(name) for name in VIEW), row["metric"], kind)
         families.setdefault(key, []).append(row)
     for family in families.values():
         p = np.array([np.nan if row["p"] is None else row["p"] for row in family])

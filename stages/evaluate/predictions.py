@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
+from stages.vocabulary import CLEAN
 
-CLEAN = "clean"
-"""Name in the corruption column of a split that was not corrupted (severity 0)."""
+VIEW = ("suite", "split", "protocol", "template", "prompts", "k", "fraction", "seed")
+"""What systems share that are shown or compared together: all but dataset and encoder."""
 
 
 class System(NamedTuple):

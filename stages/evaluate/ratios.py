@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stages.evaluate.aggregates import Value, aggregate_row, cover
-from stages.evaluate.alexnet import NAME, SEVERITIES, alexnet_errors
+from stages.evaluate.alexnet import NAME, alexnet_errors
 from stages.evaluate.errors_under_corruption import (
     SMALLEST_BASELINE_ERROR,
     SMALLEST_BASELINE_LOSS,
@@ -19,8 +19,8 @@ from stages.evaluate.errors_under_corruption import (
     relative_corruption_error,
 )
 from stages.evaluate.notes import Note, columns_by_corruption
-from stages.evaluate.predictions import CLEAN
 from stages.evaluate.scoring import Row, SystemScores
+from stages.vocabulary import CLEAN, SEVERITIES
 
 TOO_SMALL = f"the baseline's error is below {SMALLEST_BASELINE_ERROR:.1%}"
 """Why a ratio is undefined."""

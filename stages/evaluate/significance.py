@@ -15,6 +15,8 @@ Floats: TypeAlias = NDArray[np.float64]
 Statistics: TypeAlias = Callable[[Floats], Floats]
 """From sums of differences (F, M) to statistics (F, T)."""
 
+LEVEL = 0.05
+"""A corrected p-value below it is called certain."""
 FLIPS = 9_999
 """Random sign flips of a test: the smallest p-value is 1 / (FLIPS + 1)."""
 _SAME = 1e-9

@@ -27,10 +27,11 @@ from stages.evaluate.models import (
 )
 from stages.evaluate.notes import Note
 from stages.evaluate.prediction_table import prediction_table, read_predictions, sample_columns
-from stages.evaluate.predictions import CLEAN, Predictions, System
+from stages.evaluate.predictions import Predictions, System
 from stages.evaluate.protocols import PROTOCOLS
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.systems import EvaluatedSet, SystemInputs, require_same_ids
+from stages.vocabulary import CLEAN
 
 if TYPE_CHECKING:
     import pyarrow as pa

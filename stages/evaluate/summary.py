@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 
 from stages.evaluate.averages import average_rows
 from stages.evaluate.measure_tables import not_comparable
-from stages.evaluate.metrics import METRICS
+from stages.evaluate.metrics import ACCURACIES, METRICS
 from stages.evaluate.notes import Note, constant_notes, multi_label_notes, trend_notes
 from stages.evaluate.predictions import Predictions
 from stages.evaluate.ratios import FAMILIES, MEDMNIST_C, Baseline, medmnist_c_baseline, ratio_rows
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.scoring import Row, SystemScores, score
 
-_BASELINE_METRICS = {name: METRICS[name] for name in ("accuracy", "balanced_accuracy")}
+_BASELINE_METRICS = {name: METRICS[name] for name in ACCURACIES}
 """What of a baseline enters the summary of another encoder."""
 
 

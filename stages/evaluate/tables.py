@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from stages.evaluate.predictions import CLEAN
+from stages.evaluate.predictions import VIEW
+from stages.vocabulary import CLEAN
 
 HEADINGS: Mapping[str, str] = {
     "gaussian_noise": "Gauss.",
@@ -28,8 +29,6 @@ _LEGEND = {
     _CONSTANT: f"{_CONSTANT} covers a set on which the encoder predicts one class only.",
     _CONSTANT_BASELINE: f"{_CONSTANT_BASELINE} covers a set on which the baseline does.",
 }
-KEY = ("suite", "split", "protocol", "template", "prompts", "k", "fraction", "seed")
-"""The columns in which the rows of one table agree."""
 
 Rows: TypeAlias = Iterable[Mapping[str, Any]]
 
@@ -70,7 +69,7 @@ def error_tables(summary: Rows, *, family: str = "") -> list[Table]:
         Prefix of the metrics: empty, or `balanced_` for those made from balanced accuracy.
     """
     tables = []
-    for key, rows in grouped(summary, KEY):
+    for key, rows in grouped(summary, VIEW):
         ratios = [
             row
             for row in rows
@@ -102,7 +101,7 @@ def accuracy_tables(
     wanted = average or f"average_{metric}"
     intervals = {_identity(row): _interval(row) for row in summary if row["metric"] == wanted}
     tables = []
-    for key, group in grouped((row for row in results if row["metric"] == metric), KEY):
+    for key, group in grouped((row for row in results if row["metric"] == metric), VIEW):
         title = f"{metric.replace('_', ' ').capitalize()}, ×100: {described(key)}"
         tables.append(_accuracy_table(title, group, intervals))
     return tables
@@ -220,7 +219,7 @@ def is_few_shot(row: Mapping[str, Any]) -> bool:
 
 
 def described(key: tuple[Any, ...]) -> str:
-    """Return for people what the rows of a table share, the values of `KEY`."""
+    """Return for people what the rows of a table share, the values of `VIEW`."""
     suite, split, protocol, template, prompts, k, fraction, seed = key
     parts = [f"{suite}, {split}, {protocol}"]
     parts += [f"template {template}"] if template is not None else []
@@ -231,7 +230,7 @@ def described(key: tuple[Any, ...]) -> str:
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row.get(name) for name in (*KEY, "dataset", "encoder"))
+    return tuple(row.get(name) for name in (*VIEW, "dataset", "encoder"))
 
 
 def grouped(

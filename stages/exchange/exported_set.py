@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.artifact import Artifact
+from stages.vocabulary import CLEAN
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-CLEAN = "clean"
 _AT_ONCE = 16 << 20
 """Bytes of images that are in memory at once."""
 _LONGEST_NAME = 120

@@ -18,10 +18,10 @@ from pipeline.errors import UsageError
 from stages.exchange.contract import Format, Piece, require_labels, require_one_suite
 from stages.exchange.exported_set import ExportedSet, flag_of, size_of
 from stages.exchange.npz import Member, whole, write_npz
+from stages.vocabulary import SEVERITIES
 
 NAME = "medmnistc-npz"
 SPLIT = "test"
-SEVERITIES = 5
 
 
 def pieces(sets: Sequence[ExportedSet]) -> list[Piece]:
@@ -47,11 +47,11 @@ def _piece(path: str, members: Sequence[ExportedSet]) -> Piece:
         raise UsageError(message)
     ordered = sorted(members, key=lambda one: one.severity)
     severities = [one.severity for one in ordered]
-    if severities[0] and severities != [*range(1, SEVERITIES + 1)]:
+    if severities[0] and severities != [*SEVERITIES]:
         found = ", ".join(map(str, severities))
         message = (
-            f"{NAME} keeps severities 1 to {SEVERITIES} of {ordered[0].corruption} in one file: "
-            f"select all of them (selected: {found})"
+            f"{NAME} keeps severities 1 to {SEVERITIES[-1]} of {ordered[0].corruption} in one "
+            f"file: select all of them (selected: {found})"
         )
         raise UsageError(message)
     rows, nbytes = sum(map(len, ordered)), sum(one.nbytes for one in ordered)

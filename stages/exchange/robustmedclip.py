@@ -21,8 +21,9 @@ from stages.exchange.contract import (
     require_labels,
     require_one_suite,
 )
-from stages.exchange.exported_set import CLEAN, ExportedSet, flag_of
+from stages.exchange.exported_set import ExportedSet, flag_of
 from stages.exchange.npz import Member, whole, write_npz
+from stages.vocabulary import CLEAN
 
 NAME = "robustmedclip-npz"
 

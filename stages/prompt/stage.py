@@ -15,6 +15,7 @@ from pipeline.stream import Stream
 from pipeline.unit import Node, Unit, UnitWriter
 from stages.prompt.record import FAILED, Record
 from stages.prompt.wording.context import Context
+from stages.vocabulary import PROMPTS, RECORDS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from stages.prompt.prompt_table import Worded
     from stages.prompt.schema import RuleSet
 
-RECORDS = "records"
-PROMPTS = "prompts"
 RECORDS_VERSION = 1
 PROMPTS_VERSION = 1
 _BYTES_PER_RECORD = 400

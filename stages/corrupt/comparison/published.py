@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import DataError, UsageError
 from stages.corrupt.kernels.kernel import Images
-from stages.corrupt.schema import SEVERITIES
+from stages.vocabulary import SEVERITIES
 
 CLEAN = "clean.npz"
 LAYOUTS = (
@@ -180,16 +180,16 @@ def _header(member: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.gener
 
 def _concatenated(path: Path) -> list[PublishedSet]:
     images = open_images(path, ("test_images",))
-    count, left = divmod(images.shape[0], SEVERITIES)
+    count, left = divmod(images.shape[0], len(SEVERITIES))
     if left:
         message = (
-            f"{path}: test_images has {images.shape[0]} images, which is not {SEVERITIES}"
+            f"{path}: test_images has {images.shape[0]} images, which is not {len(SEVERITIES)}"
             " severities of as many each"
         )
         raise DataError(message)
     return [
         PublishedSet(path.stem, severity, images, (severity - 1) * count, count)
-        for severity in range(1, SEVERITIES + 1)
+        for severity in SEVERITIES
     ]
 
 

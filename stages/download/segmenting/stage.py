@@ -21,12 +21,12 @@ from stages.download.segmenting.dataset import reader_of
 from stages.download.segmenting.index import described, index_of
 from stages.download.segmenting.schema import SegmentationDataset
 from stages.download.sources import FolderSource, UrlSource
+from stages.vocabulary import DATASETS
 
 if TYPE_CHECKING:
     from stages.download.transfer import Progress
 
 SEGMENTATION_VERSION = 1
-DATASETS = "datasets"
 SOURCE, MASKS = "source", "masks"
 """Roles of the inputs of a split; further sources are `source-1`, ..., lists `test-list-0`, ..."""
 WHOLE = "whole"

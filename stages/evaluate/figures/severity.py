@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pipeline.drawing import Panel, finished, looks, panel_axes
 from stages.evaluate.errors_under_corruption import SMALLEST_BASELINE_ERROR
 from stages.evaluate.figures.views import View, mean
-from stages.evaluate.predictions import CLEAN
+from stages.vocabulary import CLEAN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeAlias
 
-from stages.evaluate.predictions import CLEAN
+from stages.evaluate.predictions import VIEW
 from stages.evaluate.tables import is_few_shot
+from stages.vocabulary import CLEAN
 
 Row: TypeAlias = Mapping[str, Any]
 Interval: TypeAlias = tuple[float, float, float]
 """A value and the two ends of its interval; both are the value itself where there is none."""
-_KEY = ("suite", "split", "protocol", "template", "prompts", "k", "fraction", "seed")
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def views(results: Iterable[Row], summary: Iterable[Row]) -> list[View]:
     for position, rows in enumerate((results, summary)):
         for row in rows:
             if not is_few_shot(row):
-                key = tuple(row.get(name) for name in _KEY)
+                key = tuple(row.get(name) for name in VIEW)
                 groups.setdefault(key, ([], []))[position].append(row)
     return [
         View(suite, split, protocol, template, prompts, tuple(found), tuple(aggregates))

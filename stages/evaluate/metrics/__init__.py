@@ -38,6 +38,9 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 )
 """Every metric that all tasks have, by the name it has in result rows."""
 
+ACCURACIES = ("accuracy", "balanced_accuracy")
+"""Expected to fall as severity rises; ratios, harmonic means and comparisons are made of them."""
+
 COMPARED_WITH_CLEAN = frozenset({"flip_rate", "detection_auroc"})
 """Metrics of a set that also read the clean set."""
 

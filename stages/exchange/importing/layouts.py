@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from pipeline.errors import DataError, UsageError
 from stages.exchange import medmnistc, robustmedclip
 from stages.exchange.npz import Stored, stored
+from stages.vocabulary import SEVERITIES
 
-SEVERITIES = 5
 _CORRUPTION = r"[a-z][a-z0-9_]*"
 
 
@@ -145,14 +145,14 @@ def _sets(
         if layout.pattern.groups == 1:
             found += _severities_of_one(files[name, 0], name, layout)
             continue
-        lacking = [str(s) for s in range(1, SEVERITIES + 1) if (name, s) not in files]
+        lacking = [str(s) for s in SEVERITIES if (name, s) not in files]
         if lacking:
             message = (
                 f"{form}: {name} lacks severity {', '.join(lacking)}: add the files, or name the "
                 "corruptions that are whole with --corruptions"
             )
             raise DataError(message)
-        for severity in range(1, SEVERITIES + 1):
+        for severity in SEVERITIES:
             images, labels = _arrays(files[name, severity], layout)
             path, rows = files[name, severity], images.shape[0]
             found.append(FoundSet(name, severity, path, images, labels, 0, rows))
@@ -161,13 +161,15 @@ def _sets(
 
 def _severities_of_one(path: Path, name: str, layout: Layout) -> list[FoundSet]:
     images, labels = _arrays(path, layout)
-    rows, rest = divmod(images.shape[0], SEVERITIES)
+    rows, rest = divmod(images.shape[0], len(SEVERITIES))
     if rest:
-        message = f"{images}: {images.shape[0]} images are not {SEVERITIES} severities of one split"
+        message = (
+            f"{images}: {images.shape[0]} images are not {len(SEVERITIES)} severities of one split"
+        )
         raise DataError(message)
     return [
         FoundSet(name, severity + 1, path, images, labels, severity * rows, (severity + 1) * rows)
-        for severity in range(SEVERITIES)
+        for severity in range(len(SEVERITIES))
     ]
 
 

@@ -19,13 +19,12 @@ from pipeline.unit import Node, Unit, UnitWriter
 from stages.exchange.importing.label_map import LabelMap, require_equal
 from stages.exchange.importing.layouts import FoundSet
 from stages.exchange.npz import Stored
+from stages.vocabulary import CORRUPTIONS, IMPORTED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SETS = "corruptions"
 VERSION = 1
-IMPORTED = "imported"
 _COLUMNS = ("id", "label", "labels", "patient_id", "original_filepath")
 """Of the clean split's index, which the imported rows are those of."""
 
@@ -138,7 +137,7 @@ def import_node(
     name = f"{suite_name(suite)}/{clean.recipe.name}/{found.corruption}/{found.severity}"
     row_bytes = math.prod(found.shape)
     return Node(
-        Recipe(SETS, name, VERSION, parameters, {"images": clean.recipe}),
+        Recipe(CORRUPTIONS, name, VERSION, parameters, {"images": clean.recipe}),
         Import(found),
         rows=found.rows,
         row_bytes=row_bytes,
