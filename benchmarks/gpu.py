@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.corrupt.backends import kernel_of
 from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.naming import Backend
@@ -119,7 +120,8 @@ class Renderer:
         streams = [sample_stream(0, "bench", sample, name, severity) for sample in samples]
         images, out = self._images[rows], self.out[rows]
         corruption, suite = self._corruption, self._suite
-        render_rows(images, corruption, severity, suite, streams, out, backend, device)
+        kernel = kernel_of(backend, corruption, severity, device)
+        render_rows(images, corruption, severity, suite, streams, out, kernel)
 
     def _seconds(self, work: Callable[[int], None]) -> float:
         start = time.perf_counter()

@@ -15,10 +15,14 @@ from stages.corrupt.kernels.kernel import Image, Kernel, Parameters, Shape, one_
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.naming import Backend
 from stages.corrupt.reference import SMALLEST_SIDE, reference_corrupt
+from stages.corrupt.rendering import SUITES
 from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
 
 NOT_ON_TORCH = "none: torch has no such kernel"
 """What stands for the renderer of a set that can be named, but not built."""
+
+_TORCH_BYTES_AT_ONCE = 1 << 25
+"""Fills a GPU, whose memory holds up to 100 times as much meanwhile."""
 
 
 def identity(backend: Backend, suite: SuiteManifest, corruption: CorruptionDeclaration) -> str:
@@ -52,8 +56,6 @@ def identity(backend: Backend, suite: SuiteManifest, corruption: CorruptionDecla
 
 def _require_its_own(corruption: CorruptionDeclaration, suite: SuiteManifest) -> None:
     """Refuse numbers that the package would not render: those of imagenet-c are its own."""
-    from stages.corrupt.rendering import SUITES  # it imports this module
-
     own = {entry.name: entry for entry in SUITES["imagenet-c"].corruptions}
     found = own.get(corruption.name)
     same = found is not None and found.kernel == corruption.kernel
@@ -85,7 +87,8 @@ def kernel_of(
 
         if kernel.name not in BATCHED:
             raise not_on_torch([kernel.name])
-        return replace(kernel, apply=BATCHED[kernel.name].on(device))
+        apply = BATCHED[kernel.name].on(device)
+        return replace(kernel, apply=apply, bytes_at_once=_TORCH_BYTES_AT_ONCE)
     return _of_package(kernel, corruption.name, severity)
 
 

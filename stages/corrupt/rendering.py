@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import blake3
 import numpy as np
@@ -13,20 +14,12 @@ from pipeline.catalogue import Shipped
 from pipeline.digest import canonical_json
 from pipeline.stream import Stream
 from stages.corrupt.applying import applied
-from stages.corrupt.backends import kernel_of
 from stages.corrupt.checking import check_image, check_severity, check_size, whole_number
 from stages.corrupt.kernels import scratch
-from stages.corrupt.kernels.kernel import Image, Images, Shape
+from stages.corrupt.kernels.kernel import Image, Images, Kernel, Shape
 from stages.corrupt.kernels.luminance import luminance
-from stages.corrupt.naming import Backend
+from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
-
-_CHUNK_BYTES: Mapping[Backend, int] = {
-    "native": 1 << 21,  # keeps the interpreter out and fits a core's cache
-    "imagecorruptions": 1 << 21,
-    "torch": 1 << 25,  # fills a GPU, whose memory holds up to 100 times as much meanwhile
-}
-"""Bytes of pixels that are corrupted by one call."""
 
 SUITES = Shipped("corruptions", SuiteManifest, "suite")
 
@@ -47,8 +40,7 @@ def render(
     severity: int,
     suite: SuiteManifest,
     stream: Stream,
-    backend: Backend = "native",
-    device: str = "auto",
+    kernel: Kernel[Any] | None = None,
 ) -> tuple[Image, dict[str, int | float | str]]:
     """Return `image` under `corruption`, and the numbers that were drawn for it.
 
@@ -60,10 +52,8 @@ def render(
         0 (the identity, after the gray policy) to 5.
     suite : SuiteManifest
         Decides how a gray image enters the corruption.
-    backend : Backend
-        What renders it.
-    device : str
-        Where torch does: "auto", "cpu", "cuda" or "cuda:1".
+    kernel : Kernel, optional
+        That of a backend (`backends.kernel_of`); None for our own.
 
     Returns
     -------
@@ -81,9 +71,7 @@ def render(
     """
     check_image(image)
     rendered = np.empty((1, *rendered_shape(_shape(image), suite)), np.uint8)
-    drawn = render_rows(
-        image[np.newaxis], corruption, severity, suite, [stream], rendered, backend, device
-    )
+    drawn = render_rows(image[np.newaxis], corruption, severity, suite, [stream], rendered, kernel)
     return rendered[0], drawn[0]
 
 
@@ -94,15 +82,14 @@ def render_rows(
     suite: SuiteManifest,
     streams: Sequence[Stream],
     out: Images,
-    backend: Backend = "native",
-    device: str = "auto",
+    kernel: Kernel[Any] | None = None,
 ) -> list[dict[str, int | float | str]]:
     """Write each of `images` under `corruption` to its place in `out`; return what was drawn.
 
     Parameters and errors as for `render`: `images` is (N, H, W, C) and has a stream for each
     image, `out` is (N, *`rendered_shape`).
     """
-    kernel = kernel_of(backend, corruption, severity, device)
+    kernel = kernel or KERNELS[corruption.kernel]
     check_severity(severity)
     shape = _shape(images[0])
     check_size(shape, kernel.smallest_side, corruption.name)
@@ -112,7 +99,7 @@ def render_rows(
     values = corruption.severities[severity - 1]
     entering = shape if suite.gray == "stay" else (*shape[:2], 3)
     drawn = [kernel.draw(stream, values, entering) for stream in streams]
-    step = min(len(images), max(1, _CHUNK_BYTES[backend] // int(np.prod(entering))))
+    step = min(len(images), max(1, kernel.bytes_at_once // int(np.prod(entering))))
     # Kernels write contiguous memory, which the items of a shard are not.
     direct = out.flags.c_contiguous and out.shape[1:] == entering
     corrupted = out if direct else scratch.levels((step, *entering))
@@ -131,7 +118,7 @@ def render_rows(
 def rendered_shape(shape: Shape, suite: SuiteManifest) -> Shape:
     """Return the shape (H, W, C) of an image of `shape` under any corruption of `suite`."""
     height, width, channels = shape
-    return height, width, 3 if suite.gray == "replicate" else channels
+    return height, width, suite.channels_of(channels)
 
 
 def corrupt(

@@ -176,6 +176,10 @@ class SuiteManifest(Declared):
         named = [frozenset(corruption.datasets) for corruption in self.corruptions]
         return frozenset().union(*named) if all(named) else frozenset()
 
+    def channels_of(self, channels: int) -> int:
+        """Return the channels of a rendered image whose clean one has `channels`."""
+        return 3 if self.gray == "replicate" else channels
+
     def corruption(self, name: str) -> CorruptionDeclaration:
         """Return the corruption called `name`.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, cast
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from pipeline.digest import Json
 from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
 from pipeline.unit import Node, Unit, UnitWriter
-from stages.corrupt.mixed_sizes import NATIVE, Drawn
+from stages.corrupt.single_images import NATIVE, Drawn
 from stages.vocabulary import CORRUPTIONS
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from pipeline.recompute import Again
     from pipeline.stream import Stream
-    from stages.corrupt.kernels.kernel import Image
+    from stages.corrupt.kernels.kernel import Image, Kernel
     from stages.corrupt.masks import Masks
     from stages.corrupt.naming import Backend
     from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
@@ -63,18 +64,18 @@ class Render:
             self._run_equal(unit, clean, writer)
 
     def _run_equal(self, unit: Unit, clean: Artifact, writer: UnitWriter) -> None:
-        from stages.corrupt.rendering import render_rows  # numba
+        from stages.corrupt.rendering import render_rows, rendered_shape  # numba
 
         images = clean.array("images")
         index = clean.index(None, unit.start, unit.stop)
         index = index.select([name for name in SAMPLE_COLUMNS if name in index.column_names])
         ids = index["id"].to_pylist()
         height, width, channels = images.shape[1:]
-        channels = 3 if self._suite.gray == "replicate" else channels
-        rendered = writer.array("images", "uint8", (height, width, channels))
+        shape = rendered_shape((height, width, channels), self._suite)
+        rendered = writer.array("images", "uint8", shape)
         streams = [self._stream(sample, unit.recipe.parameters) for sample in ids]
         drawn = []
-        at_once = max(1, _BYTES_AT_ONCE // (height * width * channels))
+        at_once = max(1, _BYTES_AT_ONCE // math.prod(shape))
         memory = np.empty((min(at_once, len(ids)), *images.shape[1:]), np.uint8)
         for start in range(0, len(ids), at_once):
             rows = slice(start, min(start + at_once, len(ids)))
@@ -87,28 +88,20 @@ class Render:
                 self._suite,
                 streams[rows],
                 rendered[rows],
-                self._backend,
-                self._device,
+                self._kernel,
             )
         writer.table(_with_drawn(index, drawn, drawn[0]))
 
     def _run_mixed(self, unit: Unit, clean: Artifact, writer: UnitWriter) -> None:
-        from stages.corrupt.backends import kernel_of
-        from stages.corrupt.mixed_sizes import render_mixed
+        from stages.corrupt.single_images import render_mixed
 
-        kernel = kernel_of(self._backend, self._corruption, self._severity, self._device)
         parameters = unit.recipe.parameters
-        index, drawn = render_mixed(
-            unit,
-            clean,
-            writer,
-            lambda image, sample: self._rendered(image, sample, parameters),
-            self._move(clean),
-        )
-        side = kernel.smallest_side
+        made_by = partial(self._rendered, parameters=parameters), self._move(clean)
+        index, drawn = render_mixed(unit, clean, writer, *made_by)
+        side = self._kernel.smallest_side
         values = self._corruption.severities[self._severity - 1]
         # The columns are the same where nothing could be rendered.
-        any_drawn = kernel.draw(self._stream("", parameters), values, (side, side, 3))
+        any_drawn = self._kernel.draw(self._stream("", parameters), values, (side, side, 3))
         writer.table(_with_drawn(index, drawn, any_drawn))
 
     def one(self, image: Image, sample: str, parameters: Mapping[str, Json]) -> Image:
@@ -117,40 +110,33 @@ class Render:
 
     def again(self, node: Node, inputs: Mapping[str, Artifact], rows: Sequence[int]) -> Again:
         """Return images of the set of `node`, and masks where it has its own, each made alone."""
-        from stages.corrupt.repeating import rendered_again
+        from stages.corrupt.single_images import rendered_again
 
-        clean, parameters = inputs["images"], node.recipe.parameters
-        return rendered_again(
-            clean,
-            rows,
-            lambda image, sample: self._rendered(image, sample, parameters),
-            self._move(clean),
-        )
+        clean = inputs["images"]
+        render = partial(self._rendered, parameters=node.recipe.parameters)
+        return rendered_again(clean, rows, render, self._move(clean))
+
+    @cached_property
+    def _kernel(self) -> Kernel[Any]:
+        from stages.corrupt.backends import kernel_of  # numba
+
+        return kernel_of(self._backend, self._corruption, self._severity, self._device)
 
     def _move(self, clean: Artifact) -> Callable[[Masks, Drawn], Masks] | None:
         """Return what moves the masks of an image; None where they stay as they are."""
-        from stages.corrupt.backends import kernel_of
-        from stages.corrupt.masks import fate_of, moved
+        from stages.corrupt.masks import moved
 
-        if fate_of(self._corruption) != "moved along" or "masks" not in clean.manifest.mixed:
+        if not self._kernel.moves_masks or "masks" not in clean.manifest.mixed:
             return None
-        kernel = kernel_of(self._backend, self._corruption, self._severity, self._device)
-        return lambda masks, numbers: moved(masks, kernel, numbers)
+        return lambda masks, drawn: moved(masks, self._kernel, drawn)
 
     def _rendered(
         self, image: Image, sample: str, parameters: Mapping[str, Json]
-    ) -> tuple[Image, dict[str, int | float | str]]:
+    ) -> tuple[Image, Drawn]:
         from stages.corrupt.rendering import render
 
-        return render(
-            image,
-            self._corruption,
-            self._severity,
-            self._suite,
-            self._stream(sample, parameters),
-            self._backend,
-            self._device,
-        )
+        stream = self._stream(sample, parameters)
+        return render(image, self._corruption, self._severity, self._suite, stream, self._kernel)
 
     def _stream(self, sample: str, parameters: Mapping[str, Json]) -> Stream:
         from stages.corrupt.rendering import sample_stream
@@ -219,7 +205,7 @@ def _row_bytes(images: Node, suite: SuiteManifest) -> int:
         return images.row_bytes
     size, channels = clean["size"], clean["channels"]
     pixels = size * size if isinstance(size, int) else math.prod(size)
-    return pixels * (3 if suite.gray == "replicate" else channels)
+    return pixels * suite.channels_of(channels)
 
 
 def _with_drawn(index: pa.Table, drawn: Sequence[Drawn | None], columns: Drawn) -> pa.Table:

@@ -231,7 +231,7 @@ def check_that_masks_follow(
         mask = disc(96, 96, (0.5, 0.5), 0.1)[:, :, np.newaxis]
         image = np.repeat(np.where(mask > 0, 220, 40).astype(np.uint8), 3, axis=2)
         stream = sample_stream(0, "discs", sample, corruption, severity)
-        rendered, drawn = render(image, declared, severity, suite, stream, backend, "cpu")
+        rendered, drawn = render(image, declared, severity, suite, stream, kernel)
         bright = rendered[:, :, :1] >= 130
         assert overlap(moved(mask, kernel, drawn) > 0, bright) > 0.9
         unmoved.append(overlap(mask > 0, bright))
