@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -37,8 +38,5 @@ def digest_file(path: Path) -> str:
 
     A mapped file that is truncated while it is read kills the process.
     """
-    hasher = blake3.blake3()
     with path.open("rb") as file:
-        while piece := file.read(1 << 22):
-            hasher.update(piece)
-    return hasher.hexdigest()
+        return hashlib.file_digest(file, blake3.blake3).hexdigest()

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.digest import canonical_json, digest_bytes, digest_file, digest_json
-from pipeline.documents import read_document, seal_document
+from pipeline.documents import parse_document, read_document, seal_document
 from pipeline.errors import VerificationError
-from pipeline.recipe import Recipe
+from pipeline.recipe import Recipe, SealedRecipe
 from pipeline.shards import ItemSpec
 from pipeline.store import Store
 from pipeline.tables import column, content_digest, encode_table, joined_bytes, read_table
@@ -312,6 +312,41 @@ def test_any_other_bytes_are_no_document(data: bytes, tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(VerificationError, match="checksum"):
         read_document(path)
+
+
+def test_another_layout_is_no_document_where_it_must_be_exact() -> None:
+    """Equal values in another layout are the document only for a reader that allows it."""
+    for number in range(16):  # checksums above and below one another
+        document = {"a": number, "b": [1.5, "x"]}
+        sealed = seal_document(document)
+        for data in (b" " + sealed, sealed + b" ", json.dumps(json.loads(sealed)).encode()):
+            with pytest.raises(VerificationError, match=r"^here: its checksum does not match"):
+                parse_document(data, "here")
+            assert parse_document(data, "here", exact=False) == document
+        changed = sealed.replace(b'"x"', b'"y"')
+        for exact in (True, False):
+            with pytest.raises(VerificationError):
+                parse_document(changed, "here", exact=exact)
+
+
+def test_a_document_is_read_exactly_unless_said_otherwise(tmp_path: Path) -> None:
+    """`read_document` compares every byte by default."""
+    path = tmp_path / "document.json"
+    path.write_bytes(seal_document({"a": 1}) + b" ")
+    assert read_document(path, exact=False) == {"a": 1}
+    with pytest.raises(VerificationError, match=r"document\.json: its checksum"):
+        read_document(path)
+
+
+def test_a_sealed_recipe_has_the_key_of_its_manifest() -> None:
+    """It is not computed from what is known of it; recipes are compared by identity."""
+    parts: dict[str, Any] = {"stage": "s", "name": "n", "version": 1, "parameters": {}}
+    sealed = SealedRecipe(**parts, sealed_key="0" * 64)
+    assert sealed.key == "0" * 64
+    assert Recipe(**parts).key not in {sealed.key, ""}
+    assert Recipe(**parts) != Recipe(**parts)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        sealed.version = 2  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(
