@@ -16,6 +16,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
+from pipeline.stream import Stream
 from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.kernels.table import KERNELS
@@ -108,6 +109,20 @@ class CorruptionContract:
         output, drawn = self._renderer(severity)(image, "a")
         kernel = KERNELS[_manifest(self.suite).corruption(self.corruption).kernel]
         assert np.array_equal(kernel.apply_one(image, drawn), output)
+
+    def test_a_batch_is_its_images(self) -> None:
+        """Images of different samples and severities in one batch are what they are alone."""
+        images = np.stack([generated_image((33, 47, 3), str(n)) for n in range(10)])
+        declared = _manifest(self.suite).corruption(self.corruption)
+        kernel = KERNELS[declared.kernel]
+        drawn = [
+            kernel.draw(Stream.of("batch", n // 3), declared.severities[n // 2], images[n].shape)
+            for n in range(len(images))
+        ]
+        together = np.empty_like(images)
+        kernel.apply(images, drawn, together)
+        for image, parameters, corrupted in zip(images, drawn, together, strict=True):
+            assert np.array_equal(kernel.apply_one(image, parameters), corrupted)
 
     def test_order_and_threads_do_not_matter(self) -> None:
         """A batch rendered forwards, backwards and by four threads is the same."""

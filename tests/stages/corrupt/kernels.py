@@ -7,6 +7,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar
@@ -15,10 +16,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pipeline.stream import Stream
 from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.impulse_noise import KEEP, PEPPER, SALT
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.rendering import SUITES
+from stages.corrupt.schema import SuiteManifest
 
 IMAGENET_C = SUITES["imagenet-c"]
 GRAY_STAYS = IMAGENET_C.model_copy(update={"gray": "stay"})
@@ -28,9 +31,17 @@ SIZES = ((32, 32), (33, 47), (64, 64), (65, 48), (100, 96), (128, 128), (224, 22
 any_severity = pytest.mark.parametrize("severity", range(1, 6))
 
 
-def severities_of(name: str) -> tuple[dict[str, Any], ...]:
-    """Return the five parameter tables of a corruption of `IMAGENET_C`."""
-    return tuple(table.model_dump() for table in IMAGENET_C.corruption(name).severities)
+def severities_of(name: str, suite: SuiteManifest = IMAGENET_C) -> tuple[dict[str, Any], ...]:
+    """Return the five parameter tables of a corruption of a suite."""
+    return tuple(table.model_dump() for table in suite.corruption(name).severities)
+
+
+def rows_of(name: str, suite: SuiteManifest) -> tuple[tuple[Any, ...], ...]:
+    """Return the numbers of these tables without the words."""
+    return tuple(
+        tuple(value for value in table.values() if isinstance(value, int | float))
+        for table in severities_of(name, suite)
+    )
 
 
 def images_of(height: int, width: int) -> list[NDArray[np.uint8]]:
@@ -54,7 +65,10 @@ def impulses(image: NDArray[np.uint8], key: int, amount: float) -> tuple[Any, ND
 
 
 class NearPackage:
-    """Inherit beside `CorruptionContract` to test a corruption without random numbers."""
+    """Inherit beside `CorruptionContract` to test a corruption against the package.
+
+    One with random numbers overrides `distance`, so that both are given the same ones.
+    """
 
     corruption: ClassVar[str]
     most: ClassVar[int] = 0
@@ -68,7 +82,7 @@ class NearPackage:
         return apart(ours, by_package(self.corruption, package, image, severity))
 
     @any_severity
-    @pytest.mark.parametrize("size", SIZES, ids=str)
+    @pytest.mark.parametrize("size", [(28, 28), *SIZES], ids=str)
     def test_it_matches_the_package(
         self, package: ModuleType, size: tuple[int, int], severity: int
     ) -> None:
@@ -83,6 +97,26 @@ class NearPackage:
         """Real photographs, microscopy and X-rays are as near as they should be."""
         for image in real_images.values():
             assert self.distance(package, image, severity) <= self.most
+
+
+class GrayLikeItsCopies:
+    """Inherit beside `CorruptionContract`: one channel becomes what three equal ones do."""
+
+    suite: ClassVar[SuiteManifest]
+    corruption: ClassVar[str]
+    from_copies: ClassVar[int] = 0
+    """Grey levels that both may be apart."""
+
+    @any_severity
+    def test_a_gray_image_is_like_its_copies(self, severity: int) -> None:
+        """One channel or three equal ones: the same pixels."""
+        declared = self.suite.corruption(self.corruption)
+        kernel, gray = KERNELS[declared.kernel], generated_image((61, 50, 1))
+        values = declared.severities[severity - 1]
+        parameters = kernel.draw(Stream.of("gray", severity), values, gray.shape)
+        copies = kernel.apply_one(np.repeat(gray, 3, axis=2), parameters)
+        alone = np.repeat(kernel.apply_one(gray, parameters), 3, axis=2)
+        assert apart(alone, copies) <= self.from_copies
 
 
 def by_package(
@@ -127,6 +161,17 @@ def features(image: NDArray[np.uint8], pixel: tuple[int, int]) -> tuple[float, .
     level = image.astype(float)
     along, down = np.abs(np.diff(level, axis=1)), np.abs(np.diff(level, axis=0))
     return level.mean(), level.std(), level[pixel], along.mean(), down.mean()
+
+
+def likeness(
+    ours: Iterable[NDArray[np.uint8]], theirs: Iterable[NDArray[np.uint8]], pixel: tuple[int, int]
+) -> float:
+    """Return the smallest p of Kolmogorov-Smirnov tests of the `features` of two kinds."""
+    from scipy import stats
+
+    kinds = [np.transpose([features(image, pixel) for image in kind]) for kind in (ours, theirs)]
+    tests = [stats.ks_2samp(*pair, method="asymp") for pair in zip(*kinds, strict=True)]
+    return min(float(test.pvalue) for test in tests)
 
 
 def normal_law_faults(flat: int, noisy: NDArray[np.uint8], spread: float) -> list[str]:

@@ -24,12 +24,10 @@ from tests.stages.corrupt.kernels import (
 SEVERITIES = severities_of("defocus_blur")
 by_reference = functools.partial(kernels.by_package, "defocus_blur")
 
-NAME = "defocus_blur"
-
 
 class TestDefocusBlur(CorruptionContract, NearPackage):
     suite = GRAY_STAYS
-    corruption = NAME
+    corruption = "defocus_blur"
     most = 1
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from types import ModuleType
 
 import numpy as np
@@ -12,73 +11,45 @@ from numpy.typing import NDArray
 from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import elastic_transform
 from stages.corrupt.testing import CorruptionContract
-from tests.stages.corrupt import kernels
 from tests.stages.corrupt.kernels import (
     GRAY_STAYS,
-    SIZES,
+    NearPackage,
     any_severity,
     apart,
-    images_of,
+    by_package,
     severities_of,
 )
 
 SEVERITIES = severities_of("elastic_transform")
-by_reference = functools.partial(kernels.by_package, "elastic_transform")
-
-NAME = "elastic_transform"
 
 
-class TestElasticTransform(CorruptionContract):
+class TestElasticTransform(CorruptionContract, NearPackage):
     suite = GRAY_STAYS
-    corruption = NAME
+    corruption = "elastic_transform"
+    most = 1
+
+    def distance(self, package: ModuleType, image: NDArray[np.uint8], severity: int) -> int:
+        field = np.empty((2, *image.shape[:2]), np.float32)
+        elastic_transform.draw_field(image.size, field)
+        return same_field(package, image, field, severity)
 
 
 def same_field(
-    reference: ModuleType, monkeypatch: pytest.MonkeyPatch, image: NDArray[np.uint8], severity: int
+    reference: ModuleType, image: NDArray[np.uint8], field: NDArray[np.float32], severity: int
 ) -> int:
     """Return how far ours and theirs are apart when both are given the same field."""
-    field = np.empty((2, *image.shape[:2]), np.float32)
-    elastic_transform.draw_field(image.size, field)
     given = iter(field.astype(np.float64))
-    monkeypatch.setattr(np.random, "uniform", lambda low, high, size: next(given) * high)
-    theirs = by_reference(reference, image, severity)
-    ours = elastic_transform.apply_field(image, field, SEVERITIES[severity - 1])
-    return apart(ours[:, :, 0] if image.shape[2] == 1 else ours, theirs)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np.random, "uniform", lambda low, high, size: next(given) * high)
+        theirs = by_package("elastic_transform", reference, image, severity)
+    return apart(elastic_transform.apply_field(image, field, SEVERITIES[severity - 1]), theirs)
 
 
-@any_severity
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_matches_the_package_with_the_same_field(
-    reference: ModuleType, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], severity: int
-) -> None:
-    """Given the same field, images of all sizes are within 1 grey level."""
-    for image in images_of(*size):
-        assert same_field(reference, monkeypatch, image, severity) <= 1
-
-
-@any_severity
-def test_it_matches_the_package_on_real_images(
-    reference: ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
-    real_images: dict[str, NDArray[np.uint8]],
-    severity: int,
-) -> None:
-    """Given the same field, real images are within 1 grey level."""
-    for image in real_images.values():
-        assert same_field(reference, monkeypatch, image, severity) <= 1
-
-
-def test_displacements_beyond_a_narrow_image_match(
-    reference: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_displacements_beyond_a_narrow_image_match(reference: ModuleType) -> None:
     """Where the field reaches past the mirror image, the mirrors repeat as the package's do."""
-    image = generated_image((900, 32, 3))
     field = np.ones((2, 900, 32), np.float32)
     field[:, :450] = -1.0
-    given = iter(field.astype(np.float64))
-    monkeypatch.setattr(np.random, "uniform", lambda low, high, size: next(given) * high)
-    theirs = by_reference(reference, image, 5)
-    assert apart(elastic_transform.apply_field(image, field, SEVERITIES[4]), theirs) <= 1
+    assert same_field(reference, generated_image((900, 32, 3)), field, 5) <= 1
 
 
 @any_severity

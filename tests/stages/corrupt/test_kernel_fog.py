@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,20 +20,16 @@ from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import (
     CIFAR_C,
     GRAY_STAYS,
-    SIZES,
+    GrayLikeItsCopies,
+    NearPackage,
     any_severity,
     apart,
-    features,
     images_of,
+    likeness,
+    rows_of,
 )
 
-IMAGENET_C = ((1.5, 2.0), (2.0, 2.0), (2.5, 1.7), (2.5, 1.5), (3.0, 1.4))
-CIFAR_10_C = ((0.2, 3.0), (0.5, 3.0), (0.75, 2.5), (1.0, 2.0), (1.5, 1.75))
-
-
-class TestFog(CorruptionContract):
-    suite = GRAY_STAYS
-    corruption = "fog"
+IMAGENET_C, CIFAR_10_C = rows_of("fog", GRAY_STAYS), rows_of("fog", CIFAR_C)
 
 
 class TestFogOfSmallImages(CorruptionContract):
@@ -61,49 +57,25 @@ class Given:
         return self._used == self.words.size
 
 
-def by_package(
-    image: NDArray[np.uint8], severity: int, numbers: Given, monkeypatch: pytest.MonkeyPatch
-) -> NDArray[np.uint8]:
-    """Return the package's fog of given random numbers, cut off as its `corrupt` does."""
-    from PIL import Image
+class TestFog(CorruptionContract, NearPackage, GrayLikeItsCopies):
+    suite = GRAY_STAYS
+    corruption = "fog"
+    most = 1
 
-    functions = package_namespace()[0]
-    monkeypatch.setattr(functions["np"], "random", SimpleNamespace(uniform=numbers.uniform))
-    return np.uint8(functions["fog"](Image.fromarray(image), severity))
+    def distance(self, package: ModuleType, image: NDArray[np.uint8], severity: int) -> int:
+        from PIL import Image
 
+        numbers, functions = Given(image.shape), package_namespace()[0]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(functions["np"], "random", SimpleNamespace(uniform=numbers.uniform))
+            theirs = np.uint8(functions["fog"](Image.fromarray(image), severity))
+        assert numbers.used_up()
+        ours = fog.apply_words(image, numbers.words, *IMAGENET_C[severity - 1])
+        return apart(ours, theirs)
 
-def same_numbers(monkeypatch: pytest.MonkeyPatch, image: NDArray[np.uint8], severity: int) -> int:
-    """Return how far ours and theirs are apart when both are given the same numbers."""
-    numbers = Given(image.shape)
-    with monkeypatch.context() as patch:
-        theirs = by_package(image, severity, numbers, patch)
-    assert numbers.used_up()
-    amount, decay = IMAGENET_C[severity - 1]
-    return apart(fog.apply_words(image, numbers.words, amount, decay), theirs)
-
-
-@any_severity
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_matches_the_package_with_the_same_numbers(
-    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], severity: int
-) -> None:
-    """Given the same numbers, images of all sizes are within 1 grey level."""
-    for image in images_of(*size):
-        assert same_numbers(monkeypatch, image, severity) <= 1
-
-
-@any_severity
-def test_it_matches_the_package_on_real_images(
-    monkeypatch: pytest.MonkeyPatch, real_images: dict[str, NDArray[np.uint8]], severity: int
-) -> None:
-    """Given the same numbers, real images are within 1 grey level."""
-    for image in real_images.values():
-        assert same_numbers(monkeypatch, image, severity) <= 1
-
-
-def test_it_matches_the_package_on_a_driving_scene(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Given the same numbers, an image of 1024 x 2048 is within 1 grey level."""
-    assert same_numbers(monkeypatch, generated_image((1024, 2048, 3)), 4) <= 1
+    def test_it_matches_the_package_on_a_driving_scene(self, package: ModuleType) -> None:
+        """An image of 1024 x 2048 is as near as it should be."""
+        assert self.distance(package, generated_image((1024, 2048, 3)), 4) <= self.most
 
 
 @any_severity
@@ -137,8 +109,6 @@ def test_clouds_have_the_packages_distribution(severity: int) -> None:
     With 2,000 clouds each the Kolmogorov-Smirnov test at 1e-4 finds any of these distribution
     functions that is off by 0.12 with a probability above 0.99.
     """
-    from scipy import stats
-
     functions: Any = package_namespace()[0]
     functions["np"].random.throw(severity)
     white = np.full((32, 32, 1), 255, np.uint8)
@@ -146,30 +116,8 @@ def test_clouds_have_the_packages_distribution(severity: int) -> None:
     parameters = [drawn(*IMAGENET_C[severity - 1], key) for key in range(count)]
     foggy = np.empty((count, 32, 32, 1), np.uint8)
     KERNEL.apply(np.repeat(white[np.newaxis], count, axis=0), parameters, foggy)
-    ours = [features(image[:, :, 0], (5, 20)) for image in foggy]
     rendered = (np.uint8(functions["fog"](white[:, :, 0], severity)) for _ in range(count))
-    theirs = [features(image, (5, 20)) for image in rendered]
-    for one, other in zip(np.transpose(ours), np.transpose(theirs), strict=True):
-        assert stats.ks_2samp(one, other, method="asymp").pvalue > 1e-4
-
-
-def test_a_batch_is_its_images() -> None:
-    """Images of different keys and severities in one batch are what they are alone."""
-    images = np.stack([generated_image((33, 47, 3), str(n)) for n in range(10)])
-    parameters = [drawn(*IMAGENET_C[n % 5], n // 2) for n in range(10)]
-    foggy = np.empty_like(images)
-    KERNEL.apply(images, parameters, foggy)
-    for image, numbers, together in zip(images, parameters, foggy, strict=True):
-        assert np.array_equal(KERNEL.apply_one(image, numbers), together)
-
-
-@any_severity
-def test_a_gray_image_has_the_fog_of_its_copies(severity: int) -> None:
-    """One channel and three equal ones become the same."""
-    gray = generated_image((65, 40, 1))
-    parameters = drawn(*IMAGENET_C[severity - 1], severity)
-    copies = KERNEL.apply_one(np.repeat(gray, 3, axis=2), parameters)
-    assert np.array_equal(np.repeat(KERNEL.apply_one(gray, parameters), 3, axis=2), copies)
+    assert likeness(foggy[..., 0], rendered, (5, 20)) > 1e-4
 
 
 @settings(max_examples=60, deadline=None)

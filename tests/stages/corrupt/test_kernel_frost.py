@@ -8,7 +8,7 @@ import importlib.util
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -29,15 +29,17 @@ from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import (
     CIFAR_C,
     GRAY_STAYS,
-    SIZES,
+    NearPackage,
     any_severity,
     apart,
     images_of,
+    rows_of,
     without_vectors,
 )
 
-IMAGENET_C = ((1.0, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))
-CIFAR_10_C = ((1.0, 0.2), (1.0, 0.3), (0.9, 0.4), (0.85, 0.4), (0.75, 0.45))
+IMAGENET_C, CIFAR_10_C = (
+    tuple(row[:2] for row in rows_of("frost", suite)) for suite in (GRAY_STAYS, CIFAR_C)
+)
 
 SHEETS = {
     (1.1, 3): "6b4b494ca7862e836f481cf2ec19edc1995f7e743573e41996797b6ad672266c",
@@ -56,9 +58,13 @@ for scale, channels in {list(SHEETS)}:
 """
 
 
-class TestFrost(CorruptionContract):
+class TestFrost(CorruptionContract, NearPackage):
     suite = GRAY_STAYS
     corruption = "frost"
+    most = 1
+
+    def distance(self, package: ModuleType, image: NDArray[np.uint8], severity: int) -> int:
+        return same_place(image, severity, (sum(image.shape) + severity) % 5)
 
 
 class TestFrostOfSmallImages(CorruptionContract):
@@ -74,9 +80,7 @@ def drawn(
     return {"scale": scale, "rounding": "down", **dict(zip(names, (*weights, *place), strict=True))}
 
 
-def same_place(
-    monkeypatch: pytest.MonkeyPatch, image: NDArray[np.uint8], severity: int, picture: int
-) -> int:
+def same_place(image: NDArray[np.uint8], severity: int, picture: int) -> int:
     """Return how far ours and theirs are apart with the same part of the same picture.
 
     The package's range of places must be that of ours.
@@ -94,7 +98,7 @@ def same_place(
         asked.append(bounds)
         return place[len(asked) - 1]
 
-    with monkeypatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(functions["np"], "random", SimpleNamespace(randint=randint))
         theirs = np.uint8(functions["frost"](Image.fromarray(image), severity))
     assert asked == [(5,), (0, room[0]), (0, room[1])]
@@ -102,34 +106,15 @@ def same_place(
     return apart(ours, theirs)
 
 
-@any_severity
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_it_matches_the_package_at_the_same_place(
-    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], severity: int
-) -> None:
-    """Given picture and place, images of all sizes are within 1 grey level."""
-    for number, image in enumerate(images_of(*size)):
-        assert same_place(monkeypatch, image, severity, (number + severity) % 5) <= 1
-
-
 @pytest.mark.parametrize("picture", range(5))
 @pytest.mark.parametrize(
     "size", [(330, 100), (100, 700), (320, 580), (700, 1000), (1024, 2048)], ids=str
 )
 def test_pictures_are_enlarged_for_large_images_as_by_the_package(
-    monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], picture: int
+    size: tuple[int, int], picture: int
 ) -> None:
     """Images higher, wider or both than a picture are within 1 grey level."""
-    assert same_place(monkeypatch, generated_image((*size, 3)), 2, picture) <= 1
-
-
-@any_severity
-def test_it_matches_the_package_on_real_images(
-    monkeypatch: pytest.MonkeyPatch, real_images: dict[str, NDArray[np.uint8]], severity: int
-) -> None:
-    """Given picture and place, real images are within 1 grey level."""
-    for number, image in enumerate(real_images.values()):
-        assert same_place(monkeypatch, image, severity, (number + severity) % 5) <= 1
+    assert same_place(generated_image((*size, 3)), 2, picture) <= 1
 
 
 @pytest.mark.parametrize(
@@ -222,18 +207,6 @@ def test_one_channel_takes_the_luminance_of_the_picture() -> None:
             expected = np.uint8(np.clip(0.6 * image + 0.75 * gray, 0, 255))
             ours = KERNEL.apply_one(image, drawn((0.6, 0.75), (number, 3, 5)))
             assert np.array_equal(ours, expected)
-
-
-def test_a_batch_is_its_images() -> None:
-    """Images of different pictures, places, severities and scales are what they are alone."""
-    images = np.stack([generated_image((33, 47, 3), str(n)) for n in range(10)])
-    parameters = [
-        drawn(IMAGENET_C[n % 5], (n * 3 % 5, n, 2 * n), (1.1, 0.3)[n // 4 % 2]) for n in range(10)
-    ]
-    frosted = np.empty_like(images)
-    KERNEL.apply(images, parameters, frosted)
-    for image, numbers, together in zip(images, parameters, frosted, strict=True):
-        assert np.array_equal(KERNEL.apply_one(image, numbers), together)
 
 
 def test_rounding_to_the_nearest_level() -> None:

@@ -7,25 +7,21 @@ import numpy as np
 from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import gaussian_blur
 from stages.corrupt.testing import CorruptionContract
-from tests.stages.corrupt.kernels import GRAY_STAYS, NearPackage, any_severity, severities_of
+from tests.stages.corrupt.kernels import (
+    GRAY_STAYS,
+    GrayLikeItsCopies,
+    NearPackage,
+    any_severity,
+    severities_of,
+)
 
 SEVERITIES = severities_of("gaussian_blur")
 
-NAME = "gaussian_blur"
 
-
-class TestGaussianBlur(CorruptionContract, NearPackage):
+class TestGaussianBlur(CorruptionContract, NearPackage, GrayLikeItsCopies):
     suite = GRAY_STAYS
-    corruption = NAME
+    corruption = "gaussian_blur"
     most = 1
-
-
-@any_severity
-def test_a_gray_image_is_one_channel_of_its_replica(severity: int) -> None:
-    """One channel or three equal ones: the same pixels."""
-    gray = generated_image((61, 50, 1))
-    three = gaussian_blur.apply(np.repeat(gray, 3, axis=2), SEVERITIES[severity - 1])
-    assert np.array_equal(gaussian_blur.apply(gray, SEVERITIES[severity - 1]), three[:, :, :1])
 
 
 @any_severity

@@ -9,22 +9,27 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import gaussian_filter, glass_blur
 from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt import kernels
-from tests.stages.corrupt.kernels import GRAY_STAYS, any_severity, apart, images_of, severities_of
+from tests.stages.corrupt.kernels import (
+    GRAY_STAYS,
+    GrayLikeItsCopies,
+    any_severity,
+    apart,
+    images_of,
+    severities_of,
+)
 
 SEVERITIES = severities_of("glass_blur")
 by_reference = functools.partial(kernels.by_package, "glass_blur")
 
-NAME = "glass_blur"
 SIZES = ((32, 32), (33, 47), (64, 50), (70, 96))
 
 
-class TestGlassBlur(CorruptionContract):
+class TestGlassBlur(CorruptionContract, GrayLikeItsCopies):
     suite = GRAY_STAYS
-    corruption = NAME
+    corruption = "glass_blur"
 
 
 def same_moves(
@@ -74,18 +79,6 @@ def test_truncation_of_flat_images_is_the_package_s(package: ModuleType, severit
         once = np.uint8(package.gaussian(image / 255.0, sigma, multichannel=True) * 255)
         twice = np.uint8(package.gaussian(once / 255.0, sigma, multichannel=True) * 255)
         assert apart(glass_blur.apply_moves(image, moves, 0, sigma), twice) <= 1
-
-
-@any_severity
-def test_a_gray_image_is_one_channel_of_its_replica(severity: int) -> None:
-    """One channel or three equal ones: the same pixels."""
-    gray = generated_image((61, 50, 1))
-    three = glass_blur.apply(
-        np.repeat(gray, 3, axis=2), {**SEVERITIES[severity - 1], "noise_key": 7}
-    )
-    assert np.array_equal(
-        glass_blur.apply(gray, {**SEVERITIES[severity - 1], "noise_key": 7}), three[:, :, :1]
-    )
 
 
 @pytest.mark.parametrize("reach", [1, 2, 3, 4])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from types import ModuleType
 
 import numpy as np
@@ -13,59 +11,31 @@ from numpy.typing import NDArray
 from stages.corrupt.kernels import gaussian_noise, noise
 from stages.corrupt.kernels.speckle_noise import KERNEL, apply_field
 from stages.corrupt.testing import CorruptionContract
-from tests.stages.corrupt import kernels
 from tests.stages.corrupt.kernels import (
     GRAY_STAYS,
-    SIZES,
+    NearPackage,
     any_severity,
     apart,
-    images_of,
+    by_package,
     normal_law_faults,
     severities_of,
 )
 
 SEVERITIES = severities_of("speckle_noise")
-by_package = functools.partial(kernels.by_package, "speckle_noise")
 
 
-class TestSpeckleNoise(CorruptionContract):
+class TestSpeckleNoise(CorruptionContract, NearPackage):
     suite = GRAY_STAYS
     corruption = KERNEL.name
+    most = 1
 
-
-@any_severity
-@pytest.mark.parametrize("size", SIZES, ids=str)
-def test_the_same_field_gives_the_same_image(
-    reference: ModuleType, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], severity: int
-) -> None:
-    """Given the same normal numbers the noisy images are within 1 grey level."""
-    sigma = SEVERITIES[severity - 1]["sigma"]
-    rng = np.random.default_rng(severity)
-    for image in images_of(*size):
-        field = rng.standard_normal(image.shape).astype(np.float32)
-        monkeypatch.setattr(np.random, "normal", _given(field))
-        theirs = by_package(reference, image, severity)
-        assert apart(apply_field(image, field, sigma), theirs) <= 1
-
-
-@any_severity
-def test_the_same_field_gives_the_same_image_on_real_images(
-    reference: ModuleType,
-    monkeypatch: pytest.MonkeyPatch,
-    real_images: dict[str, NDArray[np.uint8]],
-    severity: int,
-) -> None:
-    """Real images with the field of a key are within 1 grey level."""
-    sigma = SEVERITIES[severity - 1]["sigma"]
-    for image in real_images.values():
+    def distance(self, package: ModuleType, image: NDArray[np.uint8], severity: int) -> int:
         field = noise.standard_normal(severity, image.shape).copy()
-        monkeypatch.setattr(np.random, "normal", _given(field))
-        ours = KERNEL.apply_one(image, {"sigma": sigma, "noise_key": severity})
-        assert apart(ours, by_package(reference, image, severity)) <= 1
-
-
-def _given(field: NDArray[np.float32]) -> Callable[..., NDArray[np.float64]]:
-    return lambda size, scale: field.astype(np.float64) * scale
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(np.random, "normal", lambda size, scale: field.astype(float) * scale)
+            theirs = by_package(self.corruption, package, image, severity)
+        parameters = {**SEVERITIES[severity - 1], "noise_key": severity}
+        return apart(KERNEL.apply_one(image, parameters), theirs)
 
 
 @pytest.mark.parametrize("flat", [40, 100, 220])
