@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any
 
-from stages.evaluate.tables import UNDEFINED, Block, Rows, Table, described, grouped, is_few_shot
+from stages.evaluate.predictions import VIEW
+from stages.evaluate.tables import (
+    UNDEFINED,
+    Rows,
+    Table,
+    blocks_of,
+    described,
+    grouped,
+    is_few_shot,
+)
 
-_KEY = ("suite", "split", "protocol", "template", "prompts")
+_KEY = VIEW[:-3]  # without k, fraction and seed
 _NOTE = "Mean over {} seeds, in brackets the smallest and largest; other metrics: --json, --out."
 
 
@@ -30,18 +40,12 @@ def few_shot_tables(summary: Rows, metric: str = "average_accuracy") -> list[Tab
     tables = []
     for key, rows in grouped(wanted, _KEY):
         amounts = sorted({_amount(row) for row in rows})
-        blocks = []
-        for (dataset,), group in grouped(rows, ("dataset",)):
-            lines = []
-            for (encoder,), own in grouped(group, ("encoder",)):
-                cells = [[row for row in own if _amount(row) == amount] for amount in amounts]
-                lines.append((encoder, *(_cell(seeds) for seeds in cells)))
-            blocks.append(Block(dataset, tuple(lines)))
+        blocks = blocks_of(rows, partial(_line, amounts))
         under = described((*key, None, None, None))
         title = f"Frozen-feature few-shot, mean accuracy under corruption, ×100: {under}"
         seeds = len({row["seed"] for row in rows})
         heads = ("Encoder", *(_heading(amount) for amount in amounts))
-        tables.append(Table(title, heads, tuple(blocks), (_NOTE.format(seeds),)))
+        tables.append(Table(title, heads, blocks, (_NOTE.format(seeds),)))
     return tables
 
 
@@ -53,6 +57,13 @@ def _amount(row: Mapping[str, Any]) -> tuple[int, float]:
 def _heading(amount: tuple[int, float]) -> str:
     is_share, number = amount
     return f"{100 * number:g} %" if is_share else f"{number:g}/class"
+
+
+def _line(
+    amounts: Iterable[tuple[int, float]], encoder: str, own: Sequence[Mapping[str, Any]]
+) -> tuple[str, ...]:
+    seeds = ([row for row in own if _amount(row) == amount] for amount in amounts)
+    return encoder, *map(_cell, seeds)
 
 
 def _cell(seeds: Sequence[Mapping[str, Any]]) -> str:

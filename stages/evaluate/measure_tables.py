@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from stages.evaluate.alexnet import NAME
 from stages.evaluate.predictions import VIEW
 from stages.evaluate.significance import LEVEL
-from stages.evaluate.tables import UNDEFINED, Block, Rows, Table, described, grouped
+from stages.evaluate.tables import UNDEFINED, Block, Rows, Table, blocks_of, described, grouped
 
 MEASURES: Mapping[str, tuple[str, float]] = {
     "average_balanced_accuracy": ("Bal. acc.", 100),
@@ -51,16 +52,10 @@ def measure_tables(summary: Rows) -> list[Table]:
     for key, rows in grouped((row for row in summary if row["metric"] in MEASURES), VIEW):
         present = {row["metric"] for row in rows}
         metrics = [name for name in MEASURES if name in present]
-        blocks = []
-        for (dataset,), group in grouped(rows, ("dataset",)):
-            lines = []
-            for (encoder,), own in grouped(group, ("encoder",)):
-                cells = {row["metric"]: row for row in own}
-                lines.append((encoder, *(_cell(cells.get(name), name) for name in metrics)))
-            blocks.append(Block(dataset, tuple(lines)))
+        blocks = blocks_of(rows, partial(_line, metrics))
         heads = ("Encoder", *(MEASURES[name][0] for name in metrics))
         title = f"Other measures under corruption: {described(key)}"
-        tables.append(Table(title, heads, tuple(blocks), _notes(rows, blocks)))
+        tables.append(Table(title, heads, blocks, _notes(rows, blocks)))
     return tables
 
 
@@ -87,20 +82,25 @@ def comparison_tables(
         if rows[0].get("corruption") is not None:
             continue
         datasets = list(dict.fromkeys(row["dataset"] for row in rows))
-        blocks = []
-        for (first,), group in grouped(rows, ("encoder_a",)):
-            lines = []
-            for (second,), pair in grouped(group, ("encoder_b",)):
-                cells = {row["dataset"]: row for row in pair}
-                lines.append((f"- {second}", *(_difference(cells.get(d)) for d in datasets)))
-            blocks.append(Block(first, tuple(lines)))
+        line = partial(_differences, datasets)
+        blocks = blocks_of(rows, line, ("encoder_a", "encoder_b"))
         title = f"Differences in {called}, percentage points: {described(key)}"
         note = (
             f"{_MARK} p < {LEVEL}, Holm-corrected in a family of {rows[0]['family']}; intervals "
             "and other metrics: --json, or comparisons.parquet with --out."
         )
-        tables.append(Table(title, ("Difference", *datasets), tuple(blocks), (note,)))
+        tables.append(Table(title, ("Difference", *datasets), blocks, (note,)))
     return tables
+
+
+def _line(metrics: Iterable[str], encoder: str, own: Rows) -> tuple[str, ...]:
+    cells = {row["metric"]: row for row in own}
+    return encoder, *(_cell(cells.get(name), name) for name in metrics)
+
+
+def _differences(datasets: Iterable[str], second: str, pair: Rows) -> tuple[str, ...]:
+    cells = {row["dataset"]: row for row in pair}
+    return f"- {second}", *(_difference(cells.get(name)) for name in datasets)
 
 
 def _difference(row: Mapping[str, Any] | None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -31,6 +31,7 @@ _LEGEND = {
 }
 
 Rows: TypeAlias = Iterable[Mapping[str, Any]]
+Group: TypeAlias = list[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -130,44 +131,36 @@ def as_text(table: Table) -> str:
     return "\n".join((table.title, *lines, *(f" {note}" for note in table.notes))) + "\n"
 
 
-def _error_table(title: str, rows: Sequence[Mapping[str, Any]], family: str) -> Table:
+def _error_table(title: str, rows: Group, family: str) -> Table:
     prefix = f"{family}ce/"
     named = [row["metric"].removeprefix(prefix) for row in rows if "/" in row["metric"]]
     corruptions = in_paper_order(named)
     metrics = [f"{family}clean_error", *(prefix + c for c in corruptions), f"{family}mce"]
-    blocks = []
-    for (dataset,), group in grouped(rows, ("dataset",)):
-        lines = []
-        for (encoder,), own in grouped(group, ("encoder",)):
-            cells = {row["metric"]: row for row in own}
-            shown = [_ratio_cell(cells.get(metric)) for metric in metrics]
-            mean = cells.get(metrics[-1])
-            lines.append((encoder, *shown, _interval(mean), str(own[0]["n"])))
-        blocks.append(Block(dataset, tuple(lines)))
+
+    def line(encoder: str, own: Group) -> tuple[str, ...]:
+        cells = {row["metric"]: row for row in own}
+        shown = [_ratio_cell(cells.get(metric)) for metric in metrics]
+        return encoder, *shown, _interval(cells.get(metrics[-1])), str(own[0]["n"])
+
+    blocks = blocks_of(rows, line)
     heads = (HEADINGS.get(name, name) for name in corruptions)
     columns = ("Encoder", "Clean", *heads, "mCE", _interval_heading(rows), "n")
-    return Table(title, columns, tuple(blocks), _legend(blocks))
+    return Table(title, columns, blocks, _legend(blocks))
 
 
-def _accuracy_table(
-    title: str,
-    rows: Sequence[Mapping[str, Any]],
-    intervals: Mapping[tuple[Any, ...], str],
-) -> Table:
+def _accuracy_table(title: str, rows: Group, intervals: Mapping[tuple[Any, ...], str]) -> Table:
     corruptions = in_paper_order([row["corruption"] for row in rows if row["corruption"] != CLEAN])
-    blocks = []
-    for (dataset,), group in grouped(rows, ("dataset",)):
-        lines = []
-        for (encoder,), own in grouped(group, ("encoder",)):
-            cells = {name: sets for (name,), sets in grouped(own, ("corruption",))}
-            shown = [_mean_cell([cells.get(name, [])]) for name in (CLEAN, *corruptions)]
-            mean = _mean_cell([cells[name] for name in corruptions if name in cells])
-            bounds = intervals.get(_identity(own[0]), "")
-            lines.append((encoder, *shown, mean, bounds, str(own[0]["n"])))
-        blocks.append(Block(dataset, tuple(lines)))
+
+    def line(encoder: str, own: Group) -> tuple[str, ...]:
+        cells = {name: sets for (name,), sets in grouped(own, ("corruption",))}
+        shown = [_mean_cell([cells.get(name, [])]) for name in (CLEAN, *corruptions)]
+        mean = _mean_cell([cells[name] for name in corruptions if name in cells])
+        return encoder, *shown, mean, intervals.get(_identity(own[0]), ""), str(own[0]["n"])
+
+    blocks = blocks_of(rows, line)
     heads = (HEADINGS.get(name, name) for name in corruptions)
     columns = ("Encoder", "Clean", *heads, "Mean", _interval_heading(rows), "n")
-    return Table(title, columns, tuple(blocks), _legend(blocks))
+    return Table(title, columns, blocks, _legend(blocks))
 
 
 def _ratio_cell(row: Mapping[str, Any] | None) -> str:
@@ -178,7 +171,7 @@ def _ratio_cell(row: Mapping[str, Any] | None) -> str:
     return text + (_CONSTANT_BASELINE if row.get("constant_baseline") else "")
 
 
-def _mean_cell(groups: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+def _mean_cell(groups: Sequence[Group]) -> str:
     """Return the mean over groups (corruptions) of the mean over each one's rows (severities)."""
     rows = [row for group in groups for row in group]
     if not rows:
@@ -196,7 +189,7 @@ def _interval(row: Mapping[str, Any] | None) -> str:
     return f"[{100 * row['ci_low']:.1f}, {100 * row['ci_high']:.1f}]"
 
 
-def _interval_heading(rows: Sequence[Mapping[str, Any]]) -> str:
+def _interval_heading(rows: Group) -> str:
     confidence = rows[0].get("confidence") if rows else None
     return "interval" if confidence is None else f"{100 * confidence:g}% interval"
 
@@ -233,11 +226,21 @@ def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(row.get(name) for name in (*VIEW, "dataset", "encoder"))
 
 
-def grouped(
-    rows: Rows, names: Sequence[str]
-) -> list[tuple[tuple[Any, ...], list[Mapping[str, Any]]]]:
+def blocks_of(
+    rows: Rows,
+    line: Callable[[str, Group], tuple[str, ...]],
+    names: tuple[str, str] = ("dataset", "encoder"),
+) -> tuple[Block, ...]:
+    """Return a block per value of a column, with the line of each value of another in it."""
+    return tuple(
+        Block(outer, tuple(line(inner, own) for (inner,), own in grouped(group, names[1:])))
+        for (outer,), group in grouped(rows, names[:1])
+    )
+
+
+def grouped(rows: Rows, names: Sequence[str]) -> list[tuple[tuple[Any, ...], Group]]:
     """Return rows by the values of some columns, in order of first appearance."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[Any, ...], Group] = {}
     for row in rows:
         groups.setdefault(tuple(row.get(name) for name in names), []).append(row)
     return list(groups.items())
