@@ -100,6 +100,8 @@ def test_summary_values_are_the_public_formulas(make_system: Any) -> None:
     grid, base_grid = errors[1:].reshape(2, 5), baselines[1:].reshape(2, 5)
     ratios = corruption_error(grid, base_grid)
     assert found["texture", "clean_error"]["value"] == pytest.approx(errors[0] / baselines[0])
+    covered = found["texture", "clean_error"]
+    assert (covered["corruptions"], covered["severities"]) == (0, [0])
     assert found["texture", "ce/gaussian_noise"]["value"] == pytest.approx(ratios[0])
     mce = mean_corruption_error(grid, base_grid)
     assert found["texture", "mce"]["value"] == pytest.approx(mce)
