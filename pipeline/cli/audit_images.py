@@ -105,7 +105,7 @@ def sealed_splits(study: Study, datasets: Sequence[str], splits: Sequence[str]) 
     MissingInputError
         If a named dataset has none.
     """
-    from pipeline.cli.embed import stored_datasets
+    from pipeline.cli.sealed_inputs import stored_datasets
     from pipeline.errors import MissingInputError
 
     named = [study.dataset(name).id for name in datasets]

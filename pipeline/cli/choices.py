@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.imported_sets import require_imported
 from pipeline.errors import UsageError
+from pipeline.manifest import unknown_name
 from pipeline.selectors import unmatched
 
 if TYPE_CHECKING:
@@ -62,6 +63,15 @@ def require_matches(only: Sequence[str], names: Sequence[str]) -> None:
     if missed := unmatched(only, names):
         message = f"no set or split matches {missed[0]!r}; see `pipeline list sets`"
         raise UsageError(message)
+
+
+def require_protocols(names: Sequence[str]) -> None:
+    """Refuse an unknown protocol, suggesting the nearest."""
+    from stages.evaluate.schema import PROTOCOL_NAMES
+
+    for name in names:
+        if name not in PROTOCOL_NAMES:
+            raise unknown_name("protocol", name, PROTOCOL_NAMES)
 
 
 def unique(nodes: Iterator[Node]) -> list[Node]:

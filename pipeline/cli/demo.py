@@ -37,9 +37,9 @@ def demo(
     """
     from pipeline.cli.build import targets
     from pipeline.cli.choices import unique
-    from pipeline.cli.embed import train_splits
     from pipeline.cli.evaluate import evaluate
     from pipeline.cli.execution import Resources, execute, show_plan
+    from pipeline.cli.sealed_inputs import train_splits
     from pipeline.cli.study import Study
     from pipeline.plan import make_plan
     from pipeline.store import Store as Opened

@@ -48,8 +48,7 @@ def evaluation(study: Study, asked: Asked) -> Evaluation:
     MissingInputError
         If something named explicitly is missing, or a collection of sets is partly there.
     """
-    from pipeline.cli.choices import DEFAULT_RUN, default_suites
-    from pipeline.cli.embed import require_protocols
+    from pipeline.cli.choices import DEFAULT_RUN, default_suites, require_protocols
     from pipeline.cli.systems import Selection
 
     require_protocols(listed(asked.protocols))

@@ -248,7 +248,7 @@ def _chosen(
 
 def _declared(study: Study, names: Sequence[str]) -> list[str]:
     """Return the named datasets with masks; without names, those that the store has."""
-    from pipeline.cli.embed import stored_datasets
+    from pipeline.cli.sealed_inputs import stored_datasets
 
     if not names:
         names = [name for name in stored_datasets(study) if name in study.segmentations]

@@ -104,7 +104,7 @@ def retrieval_nodes(
     UsageError
         If a name is unknown.
     """
-    from pipeline.cli.embed import sealed_prompts
+    from pipeline.cli.sealed_inputs import sealed_prompts
     from pipeline.errors import MissingInputError
 
     if suite:

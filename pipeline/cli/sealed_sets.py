@@ -8,8 +8,8 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 from pipeline.cli.choices import DEFAULT_RUN, named_in, require_matches
-from pipeline.cli.embed import present_datasets
 from pipeline.cli.imported_sets import require_imported
+from pipeline.cli.sealed_inputs import present_datasets
 from pipeline.errors import MissingInputError
 from pipeline.selectors import selects
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from pipeline.cli.choices import DEFAULT_RUN, named_in, require_matches
 from pipeline.cli.class_prompts import written_prompts
-from pipeline.cli.embed import present_datasets, stored_datasets
 from pipeline.cli.learning import Labels, draws_of, fitted_protocol, learning_splits
+from pipeline.cli.sealed_inputs import present_datasets, stored_datasets
 from pipeline.errors import MissingInputError, UsageError
 from pipeline.manifest import unknown_name
 from pipeline.selectors import selects
