@@ -161,10 +161,8 @@ def _colours(groups: Sequence[Analysed]) -> dict[str, Any]:
 
 
 def _titled(group: Analysed) -> str:
-    """Return the split with how many images it has, and that they are synthetic if so."""
-    clean = group.clean
-    synthetic = " (synthetic)" if clean.synthetic else ""
-    return f"{clean.row}{synthetic}\nn = {clean.measured.images} images per set"
+    """Return the split with how many images it has."""
+    return f"{group.clean.titled}\nn = {group.clean.measured.images} images per set"
 
 
 def _severities(groups: Sequence[Analysed]) -> str:

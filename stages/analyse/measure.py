@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pipeline.shards import ShardedArray
 from stages.analyse.densities import level_counts
+from stages.analyse.sets import SourceSet
 from stages.analyse.spectra import Profile, SpectrumSum, block_side, reduced
 
 SPECTRA = "spectra"
@@ -44,27 +45,11 @@ class Measured:
     """Pixels per channel and grey level, (C, 256)."""
 
 
-@dataclass(frozen=True)
-class AnalysedSet:
-    """A set, or a clean split as seen from a suite, and what was measured of it."""
+@dataclass(frozen=True, kw_only=True)
+class AnalysedSet(SourceSet):
+    """A set and what was measured of its pixels."""
 
-    suite: str
-    dataset: str
-    split: str
-    corruption: str
-    """Or "clean"."""
-    severity: int
-    """0 for the clean split."""
-    synthetic: bool
-    """Whether the images were computed, not taken from people."""
-    content_digest: str
-    """Of the artifact that was read."""
     measured: Measured
-
-    @property
-    def row(self) -> str:
-        """Dataset and split, as figures name it."""
-        return f"{self.dataset}/{self.split}"
 
     @property
     def spectrum(self) -> Spectrum:

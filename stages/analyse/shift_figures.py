@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.drawing import looks
 from stages.analyse.figures import Form, grid, panels_of, readable, rendered
 from stages.analyse.shift import Estimate, Shift
-from stages.analyse.shift_tables import EmbeddedSet, ProjectedSets, ShiftedSet
+from stages.analyse.shift_tables import ProjectedSets, ShiftedSet
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def projection_figure(
     for one, row in zip(projections, axes, strict=True):
         for panel, name in panels_of(row, _corruptions(one)):
             _scatter(panel, one, name, colours)
-        row[0].set_ylabel(f"{_of(one.sets[0])}\n{len(one.ids)} images of each set", fontsize=8)
+        row[0].set_ylabel(f"{one.sets[0].titled}\n{len(one.ids)} images of each set", fontsize=8)
     dots = {"marker": "o", "ls": "none", "ms": 5}
     shown = {"clean": {**dots, "mfc": "none", "mec": _CLEAN_COLOUR}}
     shown |= {f"severity {n}": {**dots, "color": shade} for n, shade in colours.items()}
@@ -170,11 +170,7 @@ def _frame(panel: Axes, one: ProjectedSets) -> None:
     panel.set_ylim(low[1] - margin[1], high[1] + margin[1])
 
 
-def _of(one: EmbeddedSet) -> str:
-    return f"{one.row}{' (synthetic)' if one.synthetic else ''}"
-
-
 def _titled(sets: Sequence[ShiftedSet]) -> str:
     counts = sorted({one.shift.n for one in sets})
     n = f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
-    return f"{_of(sets[0].clean)}\nn = {n} images per set"
+    return f"{sets[0].clean.titled}\nn = {n} images per set"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stages.analyse.sets import SourceSet, identity_columns
 from stages.analyse.shift import NEIGHBOURS, Estimate, Shift
 
 if TYPE_CHECKING:
@@ -19,27 +20,16 @@ _LOW = "lower end of its 95 % bootstrap interval"
 _HIGH = "upper end of its 95 % bootstrap interval"
 
 
-@dataclass(frozen=True)
-class EmbeddedSet:
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedSet(SourceSet):
     """Where embeddings come from."""
 
     encoder: str
-    suite: str
-    dataset: str
-    split: str
-    corruption: str
-    """Or "clean"."""
-    severity: int
-    """0 for the clean split."""
-    synthetic: bool
-    """Whether the images were computed, not taken from people."""
-    content_digest: str
-    """Of the embeddings that were read."""
 
     @property
-    def row(self) -> str:
-        """Dataset and split, as figures name it."""
-        return f"{self.dataset}/{self.split}"
+    def identity(self) -> dict[str, Any]:
+        """The encoder, then which set it embedded."""
+        return {"encoder": self.encoder, **super().identity}
 
 
 @dataclass(frozen=True)
@@ -67,7 +57,7 @@ def shift_rows(shifted: Iterable[ShiftedSet]) -> list[dict[str, Any]]:
     """Return one row of plain values per set; what is undefined is None."""
     return [
         {
-            **_identity(one.set),
+            **one.set.identity,
             "n": one.shift.n,
             "dropped": one.shift.dropped,
             "width": one.shift.width,
@@ -101,7 +91,8 @@ def shift_table(shifted: Iterable[ShiftedSet]) -> pa.Table:
     searched = "of the clean images, searched by cosine distance,"
     schema = pa.schema(
         [
-            *_identity_columns(),
+            column("encoder", pa.string(), "", "encoder"),
+            *identity_columns(),
             column("n", count, "1", "images with an embedding of both, which everything is of"),
             column("dropped", count, "1", "images without one of the two, which are left out"),
             column("width", count, "1", "dimensions of an embedding"),
@@ -158,7 +149,8 @@ def projection_table(projections: Sequence[ProjectedSets]) -> pa.Table:
 
     schema = pa.schema(
         [
-            *_identity_columns(),
+            column("encoder", pa.string(), "", "encoder"),
+            *identity_columns(),
             column(
                 "projection",
                 pa.string(),
@@ -179,7 +171,7 @@ def projection_table(projections: Sequence[ProjectedSets]) -> pa.Table:
         count = len(one.ids)
         for of, plane in zip(one.sets, one.coordinates, strict=True):
             fixed = {
-                **_identity(of),
+                **of.identity,
                 "projection": one.method,
                 "points": len(one.sets) * count,
                 "content_digest": of.content_digest,
@@ -193,34 +185,6 @@ def projection_table(projections: Sequence[ProjectedSets]) -> pa.Table:
             ]
             parts.append(pa.table(arrays, schema=schema))
     return pa.concat_tables(parts)
-
-
-def _identity(one: EmbeddedSet) -> dict[str, Any]:
-    return {
-        "encoder": one.encoder,
-        "suite": one.suite,
-        "dataset": one.dataset,
-        "split": one.split,
-        "corruption": one.corruption,
-        "severity": one.severity,
-        "synthetic": one.synthetic,
-    }
-
-
-def _identity_columns() -> list[pa.Field]:
-    import pyarrow as pa
-
-    from pipeline.tables import column
-
-    return [
-        column("encoder", pa.string(), "", "encoder"),
-        column("suite", pa.string(), "", "corruption suite"),
-        column("dataset", pa.string(), "", "dataset"),
-        column("split", pa.string(), "", "split"),
-        column("corruption", pa.string(), "", 'corruption, or "clean"'),
-        column("severity", pa.int32(), "1", "severity, 0 for the clean split"),
-        column("synthetic", pa.bool_(), "", "whether the images are computed, not of people"),
-    ]
 
 
 def _with_interval(name: str, meaning: str) -> list[pa.Field]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from stages.analyse.densities import LEVELS, density, distance, mean_level
 from stages.analyse.measure import Analysed, AnalysedSet
+from stages.analyse.sets import identity_columns
 from stages.analyse.spectra import BANDS
 
 if TYPE_CHECKING:
@@ -122,12 +123,7 @@ def _each(analysed: Iterable[Analysed]) -> Iterator[tuple[AnalysedSet, AnalysedS
 def _identity(one: AnalysedSet) -> dict[str, Any]:
     height, width, _ = one.measured.shape
     return {
-        "suite": one.suite,
-        "dataset": one.dataset,
-        "split": one.split,
-        "corruption": one.corruption,
-        "severity": one.severity,
-        "synthetic": one.synthetic,
+        **one.identity,
         "n": one.measured.images,
         "height": height,
         "width": width,
@@ -142,12 +138,7 @@ def _rows(one: AnalysedSet, columns: list[pa.Field], values: list[Any], count: i
     from pipeline.tables import column
 
     fields = [
-        column("suite", pa.string(), "", "corruption suite"),
-        column("dataset", pa.string(), "", "dataset"),
-        column("split", pa.string(), "", "split"),
-        column("corruption", pa.string(), "", 'corruption, or "clean"'),
-        column("severity", pa.int32(), "1", "severity, 0 for the clean split"),
-        column("synthetic", pa.bool_(), "", "whether the images are computed, not of people"),
+        *identity_columns(),
         column("n", pa.int64(), "1", "images in the set"),
         column("height", pa.int32(), "pixel", "height of each image"),
         column("width", pa.int32(), "pixel", "width of each image"),
