@@ -25,7 +25,7 @@ from stages.corrupt.schema import SuiteManifest
 from stages.vocabulary import SEVERITIES
 
 _SHAPES = ((28, 28, 1), (28, 28, 3), (33, 47, 3), (64, 64, 1), (128, 65, 3), (224, 224, 3))
-_ANY_SEVERITY = pytest.mark.parametrize("severity", SEVERITIES)
+any_severity = pytest.mark.parametrize("severity", SEVERITIES)
 _ANY_SHAPE = pytest.mark.parametrize("shape", _SHAPES)
 
 
@@ -56,7 +56,7 @@ class CorruptionContract:
         return call
 
     @_ANY_SHAPE
-    @_ANY_SEVERITY
+    @any_severity
     def test_output_has_the_shape_of_the_input(
         self, shape: tuple[int, int, int], severity: int
     ) -> None:
@@ -66,7 +66,7 @@ class CorruptionContract:
         assert output.dtype == np.uint8
         assert output.shape == (*shape[:2], 3 if replicated else shape[2])
 
-    @_ANY_SEVERITY
+    @any_severity
     def test_input_is_not_changed(self, severity: int) -> None:
         """The input keeps its bytes, and a read-only input gives the same output."""
         image = generated_image((40, 56, 3))
@@ -77,7 +77,7 @@ class CorruptionContract:
         image.setflags(write=False)
         assert np.array_equal(self.rendered(image, severity), output)
 
-    @_ANY_SEVERITY
+    @any_severity
     def test_a_view_renders_like_its_copy(self, severity: int) -> None:
         """Memory layout does not matter."""
         image = generated_image((80, 60, 3))
@@ -93,7 +93,7 @@ class CorruptionContract:
         assert np.array_equal(output, image)
         assert drawn == {}
 
-    @_ANY_SEVERITY
+    @any_severity
     def test_drawn_parameters_are_plain_numbers(self, severity: int) -> None:
         """Drawn parameters are words or Python numbers of 64 bits, which a table can store."""
         _, drawn = self._renderer(severity)(generated_image((40, 56, 3)), "a")
@@ -102,7 +102,7 @@ class CorruptionContract:
             assert type(value) in (int, float, str)
             assert isinstance(value, str) or -(2**63) <= value < 2**63
 
-    @_ANY_SEVERITY
+    @any_severity
     def test_drawn_parameters_determine_the_output(self, severity: int) -> None:
         """Applying the stored parameters renders the image again."""
         image = generated_image((40, 56, 3))

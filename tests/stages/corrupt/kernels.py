@@ -22,13 +22,12 @@ from stages.corrupt.kernels.impulse_noise import KEEP, PEPPER, SALT
 from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.rendering import SUITES
 from stages.corrupt.schema import SuiteManifest
+from stages.corrupt.testing import any_severity
 
 IMAGENET_C = SUITES["imagenet-c"]
 GRAY_STAYS = IMAGENET_C.model_copy(update={"gray": "stay"})
 CIFAR_C = SUITES["cifar-c"].model_copy(update={"gray": "stay"})
 SIZES = ((32, 32), (33, 47), (64, 64), (65, 48), (100, 96), (128, 128), (224, 224), (225, 150))
-
-any_severity = pytest.mark.parametrize("severity", range(1, 6))
 
 
 def severities_of(name: str, suite: SuiteManifest = IMAGENET_C) -> tuple[dict[str, Any], ...]:

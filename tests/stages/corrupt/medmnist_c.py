@@ -41,11 +41,25 @@ def images_of(shape: tuple[int, int, int]) -> list[NDArray[np.uint8]]:
     return [generated_image(shape), random, random // 7, 255 - random // 7, *flat]
 
 
-def enhanced(enhancer: str, image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
-    """Return what an enhancer of Pillow's makes of `image`."""
+def enhanced(enhancer: str, image: Any, factor: float) -> Any:
+    """Return what an enhancer of Pillow's makes of Pillow's `image`."""
     from PIL import ImageEnhance
 
-    return array(getattr(ImageEnhance, enhancer)(pillow(image)).enhance(factor))
+    return getattr(ImageEnhance, enhancer)(image).enhance(factor)
+
+
+def gamma_corrected(image: Any, gamma: float) -> Any:
+    """Return what torchvision makes of Pillow's `image`."""
+    from torchvision.transforms.functional import adjust_gamma
+
+    return adjust_gamma(image, gamma, gain=1)
+
+
+def blurred(image: Any, size: int) -> Any:
+    """Return what torchvision makes of Pillow's `image`."""
+    from torchvision.transforms.functional import gaussian_blur
+
+    return gaussian_blur(image, kernel_size=size)
 
 
 def pillow(image: NDArray[np.uint8]) -> Any:

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from stages.corrupt import corrupt
 from stages.corrupt.reference import reference_corrupt
-
-any_severity = pytest.mark.parametrize("severity", range(1, 6))
+from tests.stages.corrupt.kernels import any_severity
 
 
 def fixed(image: NDArray[np.uint8], corruption: str, severity: int) -> NDArray[np.uint8]:

@@ -13,11 +13,10 @@ from stages.corrupt import corrupt
 from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels import motion_blur
 from stages.corrupt.rendering import SUITES
-from tests.stages.corrupt.kernels import apart
+from tests.stages.corrupt.kernels import any_severity, apart
 
 SUITE = SUITES["medimeta-c-hendrycks"]
 SIZES = ((224, 224), (64, 64), (97, 131), (225, 150))
-any_severity = pytest.mark.parametrize("severity", range(1, 6))
 
 
 def images(size: tuple[int, int]) -> list[NDArray[np.uint8]]:

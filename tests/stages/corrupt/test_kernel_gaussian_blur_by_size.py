@@ -11,7 +11,7 @@ from stages.corrupt.golden import generated_image
 from stages.corrupt.kernels.gaussian_blur_by_size import KERNEL, Severity
 from stages.corrupt.testing import CorruptionContract
 from tests.stages.corrupt.kernels import apart
-from tests.stages.corrupt.medmnist_c import SHAPES, array, gray_stays, images_of, pillow
+from tests.stages.corrupt.medmnist_c import SHAPES, array, blurred, gray_stays, images_of, pillow
 
 BLURS = (3, 5, 7, 9, 11, 13, 15, 17, 21, 25, 55)
 """Those of MedMNIST-C and the largest."""
@@ -22,19 +22,12 @@ class TestGaussianBlurBySize(CorruptionContract):
     corruption = "gaussian_blur"
 
 
-def by_torchvision(image: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Return what torchvision makes of `image` as Pillow's."""
-    from torchvision.transforms.functional import gaussian_blur
-
-    return array(gaussian_blur(pillow(image), kernel_size=size))
-
-
 @pytest.mark.parametrize("size", BLURS)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_it_matches_torchvision(shape: tuple[int, int, int], size: int) -> None:
     """Images of all sizes are within 1 grey level, which nearly no value is away."""
     for image in images_of(shape):
-        ours, theirs = KERNEL.apply_one(image, {"size": size}), by_torchvision(image, size)
+        ours, theirs = KERNEL.apply_one(image, {"size": size}), array(blurred(pillow(image), size))
         assert apart(ours, theirs) <= 1
         assert np.count_nonzero(ours != theirs) <= 3 + 2e-4 * image.size
 
@@ -46,7 +39,7 @@ def test_it_matches_torchvision_on_real_images(
     """Real photographs, microscopy and X-rays are within 1 grey level."""
     for image in real_images.values():
         ours = KERNEL.apply_one(image, {"size": size})
-        assert apart(ours, by_torchvision(image, size)) <= 1
+        assert apart(ours, array(blurred(pillow(image), size))) <= 1
 
 
 @pytest.mark.parametrize("size", BLURS)

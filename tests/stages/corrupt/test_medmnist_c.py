@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,16 @@ from stages.corrupt.kernels import (
 )
 from stages.corrupt.rendering import SUITES, render, sample_stream
 from tests.stages.corrupt.kernels import apart, impulses
-from tests.stages.corrupt.medmnist_c import SIDE, array, images_of, pillow, suite_of
+from tests.stages.corrupt.medmnist_c import (
+    SIDE,
+    array,
+    blurred,
+    enhanced,
+    gamma_corrected,
+    images_of,
+    pillow,
+    suite_of,
+)
 
 SUITE = SUITES["medmnist-c"]
 COLOURED = ("bloodmnist", "dermamnist", "pathmnist", "retinamnist")
@@ -149,30 +159,6 @@ def through_jpeg(image: Any, quality: int) -> Any:
     return Image.open(file)
 
 
-def brighter(image: Any, factor: float) -> Any:
-    from PIL import ImageEnhance
-
-    return ImageEnhance.Brightness(image).enhance(factor)
-
-
-def contrasted(image: Any, factor: float) -> Any:
-    from PIL import ImageEnhance
-
-    return ImageEnhance.Contrast(image).enhance(factor)
-
-
-def gamma_corrected(image: Any, gamma: float) -> Any:
-    from torchvision.transforms.functional import adjust_gamma
-
-    return adjust_gamma(image, gamma, gain=1)
-
-
-def blurred(image: Any, size: int) -> Any:
-    from torchvision.transforms.functional import gaussian_blur
-
-    return gaussian_blur(image, kernel_size=size)
-
-
 def saturated(image: Any, amount: float, **_: object) -> Any:
     from PIL import Image
     from skimage.color import hsv2rgb, rgb2hsv
@@ -196,8 +182,8 @@ def defocused(image: Any, radius: float, alias_sigma: float) -> Any:
 BY_PACKAGE: dict[str, tuple[Callable[..., Any], int]] = {
     "pixelate": (pixelated, 0),
     "jpeg_compression": (through_jpeg, 0),
-    "enhance_brightness": (brighter, 0),
-    "enhance_contrast": (contrasted, 0),
+    "enhance_brightness": (partial(enhanced, "Brightness"), 0),
+    "enhance_contrast": (partial(enhanced, "Contrast"), 0),
     "gamma": (gamma_corrected, 0),
     "saturate": (saturated, 0),
     "gaussian_blur_by_size": (blurred, 1),

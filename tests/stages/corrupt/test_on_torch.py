@@ -27,6 +27,7 @@ from stages.corrupt.kernels.table import KERNELS
 from stages.corrupt.on_torch import BATCHED, philox
 from stages.corrupt.on_torch.batched import BatchedKernel
 from stages.corrupt.rendering import SUITES
+from tests.stages.corrupt.kernels import any_severity
 
 REPOSITORY = Path(__file__).parents[3]
 SHAPES = (*GOLDEN_SHAPES, (28, 28, 3), (33, 35, 1), (29, 640, 3))
@@ -64,7 +65,6 @@ def declared() -> dict[str, Declaration]:
 
 DECLARED = declared()
 any_corruption = pytest.mark.parametrize("case", DECLARED)
-any_severity = pytest.mark.parametrize("severity", range(1, 6))
 
 
 @pytest.fixture(autouse=True, scope="module")
