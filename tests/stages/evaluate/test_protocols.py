@@ -45,6 +45,12 @@ def inputs(classes: tuple[str, ...] = CLASSES, **changes: Any) -> FitInputs:
     return dataclasses.replace(FitInputs(classes, train, texts), **changes)
 
 
+def train_of(given: FitInputs) -> Train:
+    """Return the train split, which is always there."""
+    assert given.train is not None
+    return given.train
+
+
 class ProtocolContract:
     """What holds for every protocol."""
 
@@ -74,13 +80,12 @@ class ProtocolContract:
         """Scores are float64 (n, K), in [0, 1], rows summing to 1, and mostly right here."""
         given = inputs(classes)
         model = self.protocol.fit(given)
-        assert given.train is not None
-        scores = self.protocol.scores(model, given.train.embeddings - 1)
+        scores = self.protocol.scores(model, train_of(given).embeddings - 1)
         assert scores.dtype == np.float64
         assert scores.shape == (30, len(classes))
         assert ((scores >= 0) & (scores <= 1)).all()
         assert scores.sum(axis=1) == pytest.approx(np.ones(30))
-        assert (predicted_classes(scores) == given.train.labels).mean() > 0.6
+        assert (predicted_classes(scores) == train_of(given).labels).mean() > 0.6
 
     def test_the_same_inputs_give_the_same_bits(self) -> None:
         """Fitting and scoring draw nothing at random."""
@@ -217,9 +222,8 @@ class TestLinearProbe(ProtocolContract):
         from sklearn.preprocessing import StandardScaler
 
         given = inputs(classes)
-        assert given.train is not None
         reference = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
-        reference.fit(given.train.embeddings, given.train.labels)
+        reference.fit(train_of(given).embeddings, train_of(given).labels)
         rows = np.random.default_rng(1).normal(size=(20, D))
         probe = LinearProbe(inverse_penalties=(1.0,))
         scores = probe.scores(probe.fit(given), rows)
@@ -230,16 +234,15 @@ class TestLinearProbe(ProtocolContract):
         from sklearn.metrics import log_loss
 
         given = inputs()
-        assert given.train is not None
         rng = np.random.default_rng(3)
-        rows = given.train.embeddings + rng.normal(size=(30, D))
-        validation = Train(rows, given.train.labels)
+        rows = train_of(given).embeddings + rng.normal(size=(30, D))
+        validation = Train(rows, train_of(given).labels)
         chosen = self.protocol.fit(dataclasses.replace(given, validation=validation))
         losses = {}
         for penalty in self.protocol.inverse_penalties:
             probe = LinearProbe(inverse_penalties=(penalty,))
             losses[penalty] = log_loss(
-                given.train.labels, probe.scores(probe.fit(given), validation.embeddings)
+                train_of(given).labels, probe.scores(probe.fit(given), validation.embeddings)
             )
         assert chosen.inverse_penalty == min(losses, key=losses.__getitem__)
         assert len({round(loss, 6) for loss in losses.values()}) == len(losses)
@@ -262,9 +265,8 @@ class TestLinearProbe(ProtocolContract):
     def test_held_out_patients_are_whole(self) -> None:
         """With all images of a class from one patient nothing of it is held out, nor lost."""
         given = inputs()
-        assert given.train is not None
-        groups = tuple(f"patient-{label}" for label in given.train.labels)
-        train = dataclasses.replace(given.train, groups=groups)
+        groups = tuple(f"patient-{label}" for label in train_of(given).labels)
+        train = dataclasses.replace(train_of(given), groups=groups)
         assert self.protocol.fit(inputs(train=train)).inverse_penalty == 1.0
 
     def test_validation_decides_nothing_else(self) -> None:
@@ -279,10 +281,9 @@ class TestLinearProbe(ProtocolContract):
     def test_features_that_do_not_vary_are_ignored(self) -> None:
         """A constant feature is not divided by its zero spread."""
         given = inputs()
-        assert given.train is not None
-        rows = given.train.embeddings.copy()
+        rows = train_of(given).embeddings.copy()
         rows[:, 0] = 1e6
-        model = self.protocol.fit(inputs(train=Train(rows, given.train.labels)))
+        model = self.protocol.fit(inputs(train=Train(rows, train_of(given).labels)))
         assert model.scale[0] == 1.0
         assert np.isfinite(self.protocol.scores(model, rows)).all()
 
@@ -302,10 +303,9 @@ class TestNearestNeighbours(ProtocolContract):
         from sklearn.neighbors import KNeighborsClassifier
 
         given = inputs()
-        assert given.train is not None
         rows = np.random.default_rng(1).normal(size=(50, D))
         reference = KNeighborsClassifier(1, metric="cosine", algorithm="brute")
-        reference.fit(given.train.embeddings, given.train.labels)
+        reference.fit(train_of(given).embeddings, train_of(given).labels)
         protocol = NearestNeighbours(neighbours=1)
         scores = protocol.scores(protocol.fit(given), rows)
         assert np.array_equal(predicted_classes(scores), reference.predict(rows))
@@ -315,12 +315,11 @@ class TestNearestNeighbours(ProtocolContract):
         from sklearn.neighbors import KNeighborsClassifier
 
         given = inputs()
-        assert given.train is not None
         rows = np.random.default_rng(1).normal(size=(1500, D))
         reference = KNeighborsClassifier(
             20, metric="cosine", algorithm="brute", weights=lambda d: np.exp((1 - d) / 0.07)
         )
-        reference.fit(given.train.embeddings, given.train.labels)
+        reference.fit(train_of(given).embeddings, train_of(given).labels)
         scores = self.protocol.scores(self.protocol.fit(given), rows)
         assert scores == pytest.approx(reference.predict_proba(rows), abs=1e-9)
 
@@ -361,8 +360,9 @@ class TestPrototype(ProtocolContract):
         from sklearn.preprocessing import normalize
 
         given = inputs()
-        assert given.train is not None
-        reference = NearestCentroid().fit(normalize(given.train.embeddings), given.train.labels)
+        reference = NearestCentroid().fit(
+            normalize(train_of(given).embeddings), train_of(given).labels
+        )
         reference.centroids_ = normalize(reference.centroids_)
         rows = np.random.default_rng(1).normal(size=(200, D))
         scores = self.protocol.scores(self.protocol.fit(given), rows)
@@ -371,10 +371,11 @@ class TestPrototype(ProtocolContract):
     def test_the_nearest_class_mean_wins(self) -> None:
         """The prediction is the class whose mean of normalised embeddings is nearest by cosine."""
         given = inputs()
-        assert given.train is not None
         rows = np.random.default_rng(1).normal(size=(50, D))
-        units = given.train.embeddings / np.linalg.norm(given.train.embeddings, axis=1)[:, None]
-        means = np.stack([units[given.train.labels == c].mean(axis=0) for c in range(3)])
+        units = (
+            train_of(given).embeddings / np.linalg.norm(train_of(given).embeddings, axis=1)[:, None]
+        )
+        means = np.stack([units[train_of(given).labels == c].mean(axis=0) for c in range(3)])
         cosines = rows @ (means / np.linalg.norm(means, axis=1)[:, None]).T
         scores = self.protocol.scores(self.protocol.fit(given), rows)
         assert np.array_equal(predicted_classes(scores), cosines.argmax(axis=1))
@@ -405,9 +406,8 @@ def several(**changes: Any) -> FitInputs:
 def test_the_classes_of_a_multi_label_task_are_scored_by_themselves(name: str) -> None:
     """Probabilities are within [0, 1], need not sum to 1, and are right about most labels."""
     protocol, given = PROTOCOLS[name], several()
-    assert given.train is not None
-    labels = given.train.labels
-    scores = protocol.scores(protocol.fit(given), given.train.embeddings)
+    labels = train_of(given).labels
+    scores = protocol.scores(protocol.fit(given), train_of(given).embeddings)
     assert scores.dtype == np.float64
     assert scores.shape == (60, 3)
     assert ((scores >= 0) & (scores <= 1)).all()
@@ -419,13 +419,12 @@ def test_the_classes_of_a_multi_label_task_are_scored_by_themselves(name: str) -
 def test_a_label_changes_no_other_labels_scores(name: str) -> None:
     """Flipping one label's column, and its texts, leaves the scores of the others bit for bit."""
     protocol, given = PROTOCOLS[name], several()
-    assert given.train is not None
     assert given.texts is not None
-    labels, texts = given.train.labels.copy(), given.texts.embeddings.copy()
+    labels, texts = train_of(given).labels.copy(), given.texts.embeddings.copy()
     labels[:, 1] = 1 - labels[:, 1]
     texts[[1, 4]] = texts[[4, 1]]
     changed = several(
-        train=dataclasses.replace(given.train, labels=labels),
+        train=dataclasses.replace(train_of(given), labels=labels),
         texts=dataclasses.replace(given.texts, embeddings=texts),
     )
     rows = np.random.default_rng(1).normal(size=(9, D))
@@ -441,12 +440,11 @@ def test_binary_probes_equal_scikit_learns() -> None:
     from sklearn.preprocessing import StandardScaler
 
     given = several()
-    assert given.train is not None
     rows = np.random.default_rng(1).normal(size=(20, D))
     scores = LinearProbe().scores(LinearProbe().fit(given), rows)
     for label in range(3):
         reference = make_pipeline(StandardScaler(), LogisticRegression(C=1.0, max_iter=2000))
-        reference.fit(given.train.embeddings, given.train.labels[:, label])
+        reference.fit(train_of(given).embeddings, train_of(given).labels[:, label])
         expected = reference.predict_proba(rows)[:, 1]
         assert scores[:, label] == pytest.approx(expected, abs=1e-9)
 
@@ -464,8 +462,7 @@ def test_binary_probes_equal_scikit_learns() -> None:
 def test_multi_label_train_labels_are_checked(name: str, change: Any, message: str) -> None:
     """Every class needs samples with and without it, and 0 or 1 for every sample."""
     given = several()
-    assert given.train is not None
-    train = dataclasses.replace(given.train, labels=change(given.train.labels))
+    train = dataclasses.replace(train_of(given), labels=change(train_of(given).labels))
     with pytest.raises(DataError, match=re.escape(message)):
         PROTOCOLS[name].fit(several(train=train))
 
