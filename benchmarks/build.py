@@ -16,7 +16,6 @@ import os
 import shutil
 import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing import get_context
@@ -27,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.generated import GeneratedDataset
+from benchmarks.timing import seconds
 from pipeline.disk import BLOCK, Disk
 from stages.corrupt.reference import reference_corrupt
 from stages.corrupt.rendering import SUITES, render_rows, sample_stream
@@ -71,9 +71,9 @@ class Bench:
 
     def round(self) -> dict[str, float]:
         """Run everything once."""
-        build = _seconds(lambda: self._dataset.build("corruptions", CORES))
+        build = seconds(lambda: self._dataset.build("corruptions", CORES))
         shutil.rmtree(self._dataset.store / "corruptions")
-        reference = _seconds(self._reference) * len(self._images) / self._reference_count
+        reference = seconds(self._reference) * len(self._images) / self._reference_count
         rates = {"render": self._rate(self._render), "hash": self._rate(self._hash)}
         rates["write"] = self._rate(self._write)
         serial = 1 / sum(1 / rate for rate in rates.values())
@@ -94,7 +94,7 @@ class Bench:
 
     def _rate(self, work: Callable[[], None]) -> float:
         """Return megabytes a second of work on all sets."""
-        return self._bytes / _seconds(work) / 1e6
+        return self._bytes / seconds(work) / 1e6
 
     def _render(self) -> None:
         def one(job: int) -> None:
@@ -135,12 +135,6 @@ def _buffers(job: int, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _in_threads(one: Callable[[int], None]) -> None:
     with ThreadPoolExecutor(CORES) as pool:
         list(pool.map(one, range(len(SETS))))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def _one_npz(job: tuple[Path, str, int]) -> None:

@@ -13,7 +13,6 @@ import argparse
 import os
 import statistics
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -21,6 +20,7 @@ import numpy as np
 from blake3 import blake3
 from numpy.typing import NDArray
 
+from benchmarks.timing import in_turn
 from stages.corrupt import corrupt_batch
 from stages.corrupt.golden import generated_image
 from stages.corrupt.reference import reference_corrupt
@@ -78,9 +78,9 @@ def _milliseconds(
         ours = partial(
             corrupt_batch, images, name, severity, suite=suite, samples=range(OURS), threads=1
         )
-        pair = _medians([partial(theirs, severity), ours], few)
-        totals[0] += 1e3 * pair[0] / THEIRS / len(SEVERITIES)
-        totals[1] += 1e3 * pair[1] / OURS / len(SEVERITIES)
+        theirs_s, ours_s = map(statistics.median, in_turn([partial(theirs, severity), ours], few))
+        totals[0] += 1e3 * theirs_s / THEIRS / len(SEVERITIES)
+        totals[1] += 1e3 * ours_s / OURS / len(SEVERITIES)
     return totals[0], totals[1]
 
 
@@ -90,19 +90,6 @@ def _total(label: str, pairs: list[tuple[float, float]]) -> None:
 
 def _print(label: str, theirs: float, ours: float) -> None:
     print(f"{label:<20}{theirs:>14.3f}{ours:>10.3f}{theirs / ours:>8.1f}")
-
-
-def _medians(calls: list[Callable[[], object]], rounds: int) -> list[float]:
-    """Return the median seconds of each call, called in turn."""
-    times: list[list[float]] = [[] for _ in calls]
-    for call in calls:
-        call()
-    for _ in range(rounds):
-        for call, taken in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - start)
-    return [statistics.median(taken) for taken in times]
 
 
 def threads(suite: str, images: NDArray[np.uint8], names: list[str]) -> None:

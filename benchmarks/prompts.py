@@ -15,8 +15,6 @@ import io
 import os
 import statistics
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.regionprops import straightforward
+from benchmarks.timing import in_turn
 from stages.prompt.measure import measure
 
 MASKS_PER_SECOND = 300.0
@@ -82,7 +81,7 @@ def rates(rounds: int) -> list[bool]:
     met = []
     for label, cases in (("one lesion, 512 x 512", lesions), ("mixture, 512 x 512", mixture)):
         # One thread on one core: the best round is the one that was least disturbed.
-        taken = seconds([lambda cases=cases: [case.measure() for case in cases]], rounds)[0]
+        taken = in_turn([lambda cases=cases: [case.measure() for case in cases]], rounds)[0]
         rate = len(cases) / min(taken)
         middle = len(cases) / statistics.median(taken)
         shown = f"{rate:.0f}/s (median {middle:.0f})"
@@ -104,7 +103,7 @@ def photographs(rounds: int) -> list[bool]:
             cases[f"{name}, {mask.shape[1]} x {mask.shape[0]}"] = Case(mask, image)
     met = []
     for label, case in cases.items():
-        taken = statistics.median(seconds([case.measure], min(rounds, 3))[0])
+        taken = statistics.median(in_turn([case.measure], min(rounds, 3))[0])
         target = f"<= {PHOTOGRAPH_SECONDS} s"
         met.append(_line(label, f"{taken:.3f} s", target, taken <= PHOTOGRAPH_SECONDS))
     return met
@@ -129,24 +128,11 @@ def ratios(rounds: int) -> list[bool]:
         cases["nuclei, numbered"] = Case(mask, image, instances=ids)
     met = []
     for label, case in cases.items():
-        ours, theirs = seconds([case.measure, case.measure_plainly], min(rounds, 3))
+        ours, theirs = in_turn([case.measure, case.measure_plainly], min(rounds, 3))
         ratio = statistics.median(b / a for a, b in zip(ours, theirs, strict=True))
         shown = f"{1e3 * min(theirs):.0f} / {1e3 * min(ours):.1f} ms = {ratio:.1f} x"
         met.append(_line(label, shown, f">= {TIMES_FASTER:.0f} x", ratio >= TIMES_FASTER))
     return met
-
-
-def seconds(calls: list[Callable[[], object]], rounds: int) -> list[list[float]]:
-    """Return the seconds that each call took in each round, called in turn."""
-    taken: list[list[float]] = [[] for _ in calls]
-    for call in calls:
-        call()
-    for _ in range(rounds):
-        for call, times in zip(calls, taken, strict=True):
-            start = time.perf_counter()
-            call()
-            times.append(time.perf_counter() - start)
-    return taken
 
 
 def lesion(seed: int, shape: tuple[int, int]) -> Case:

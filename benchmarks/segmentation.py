@@ -8,13 +8,13 @@ One thread. Masks are one object each (a disc with a wavy border) and the same m
 from __future__ import annotations
 
 import argparse
-import time
 import warnings
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.timing import in_turn
 from pipeline.stream import Stream
 from stages.evaluate.segmentation import METRICS, score_mask
 from stages.evaluate.segmentation.contract import Pair
@@ -91,13 +91,7 @@ def _peers(pair: Pair) -> dict[str, dict[str, Callable[[], object]]]:
 
 def _seconds(call: Callable[[], object], repeats: int) -> float:
     """Return the least time of several calls after one to warm up."""
-    call()
-    least = np.inf
-    for _ in range(repeats):
-        start = time.perf_counter()
-        call()
-        least = min(least, time.perf_counter() - start)
-    return float(least)
+    return min(in_turn([call], repeats)[0])
 
 
 if __name__ == "__main__":
