@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,3 +50,14 @@ class Directions:
         if self.absent is None:
             return softmax(logits)
         return sigmoid(logits - self.logit_scale * product(images, self.absent.T))
+
+
+class ByDirection:
+    """What the protocols share whose models are directions."""
+
+    model: ClassVar[type[Directions]] = Directions
+    is_stored: ClassVar[bool] = True
+
+    def scores(self, model: Directions, embeddings: NDArray[np.floating[Any]]) -> Floats:
+        """Return class probabilities (n, K)."""
+        return model.scores(embeddings)

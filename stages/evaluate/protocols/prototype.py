@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stages.evaluate.protocols.contract import (
     FitInputs,
-    Floats,
     Need,
     checked_train,
     class_means,
     unit_rows,
 )
-from stages.evaluate.protocols.directions import Directions
+from stages.evaluate.protocols.directions import ByDirection, Directions
 
 _MEAN = "mean train embedding by class"
 
 
 @dataclass(frozen=True)
-class Prototype:
+class Prototype(ByDirection):
     """Softmax of the cosine of an image with each class's normalised mean train embedding.
 
     The mean is taken over normalised embeddings, so a sample's weight does not depend on the
@@ -32,8 +30,6 @@ class Prototype:
 
     name: ClassVar[str] = "prototype"
     needs: ClassVar[frozenset[Need]] = frozenset({"train"})
-    model: ClassVar[type[Directions]] = Directions
-    is_stored: ClassVar[bool] = True
 
     logit_scale: float = 1.0
     """Factor from cosine to logit. It does not change the predicted class; one-vs-rest AUROC
@@ -51,7 +47,3 @@ class Prototype:
             for value in (0, 1)
         )
         return Directions(presence, self.logit_scale, absence)
-
-    def scores(self, model: Directions, embeddings: NDArray[np.floating[Any]]) -> Floats:
-        """Return class probabilities (n, K)."""
-        return model.scores(embeddings)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import ClassVar
 
 from stages.evaluate.protocols.contract import (
     FitInputs,
-    Floats,
     Need,
     checked_texts,
     class_means,
     unit_rows,
 )
-from stages.evaluate.protocols.directions import Directions
+from stages.evaluate.protocols.directions import ByDirection, Directions
 
 
 @dataclass(frozen=True)
-class ZeroShot:
+class ZeroShot(ByDirection):
     """Softmax of the encoder's logit scale times the cosine of image and class text.
 
     A class with several texts (templates, prompt variants) is the normalised mean of its
@@ -31,8 +27,6 @@ class ZeroShot:
 
     name: ClassVar[str] = "zero-shot"
     needs: ClassVar[frozenset[Need]] = frozenset({"texts"})
-    model: ClassVar[type[Directions]] = Directions
-    is_stored: ClassVar[bool] = True
 
     def fit(self, inputs: FitInputs) -> Directions:
         """Return the direction of each class; for a multi-label task also of its absence."""
@@ -43,7 +37,3 @@ class ZeroShot:
         directions = unit_rows(means, "mean text embedding by class")
         absent = directions[classes:] if inputs.multi_label else None
         return Directions(directions[:classes], scale, absent)
-
-    def scores(self, model: Directions, embeddings: NDArray[np.floating[Any]]) -> Floats:
-        """Return class probabilities (n, K)."""
-        return model.scores(embeddings)
