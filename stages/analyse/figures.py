@@ -89,11 +89,8 @@ def density_figure(suite: str, groups: Sequence[Analysed], form: Form = "png") -
 
     A row is one split, a panel one corruption; all panels of a row share their scale.
     """
-    from matplotlib import colormaps
-
-    numbers = sorted({one.severity for group in groups for one in group.sets})
-    shades = colormaps["plasma"](np.linspace(0, 0.85, len(numbers)))
-    colours = {f"severity {n}": shade for n, shade in zip(numbers, shades, strict=True)}
+    numbers = {one.severity for group in groups for one in group.sets}
+    colours = {f"severity {n}": shade for n, shade in shades(numbers).items()}
     figure, axes = grid(len(groups), _most(groups), 2.4, 2.0, 1.4)
     levels = np.arange(LEVELS)
     for group, row in zip(groups, axes, strict=True):
@@ -126,6 +123,14 @@ def grid(
     figure = Figure(size, dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, columns, squeeze=False)
+
+
+def shades(severities: Iterable[int]) -> dict[int, Any]:
+    """Return a colour for each severity, in order."""
+    from matplotlib import colormaps
+
+    numbers = sorted(set(severities))
+    return dict(zip(numbers, colormaps["plasma"](np.linspace(0, 0.85, len(numbers))), strict=True))
 
 
 def _most(groups: Sequence[Analysed]) -> int:

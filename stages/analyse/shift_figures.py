@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.drawing import looks
-from stages.analyse.figures import Form, grid, panels_of, readable, rendered
+from stages.analyse.figures import Form, grid, panels_of, readable, rendered, shades
 from stages.analyse.shift import Estimate, Shift
 from stages.analyse.shift_tables import ProjectedSets, ShiftedSet
 
@@ -56,12 +56,8 @@ def projection_figure(
 
     All panels of a row show the same projection: the clean images, and one corruption by severity.
     """
-    from matplotlib import colormaps
-
     most = max(len(_corruptions(one)) for one in projections)
-    numbers = sorted({s.severity for one in projections for s in one.sets if s.severity})
-    shades = colormaps["plasma"](np.linspace(0, 0.85, len(numbers)))
-    colours = dict(zip(numbers, shades, strict=True))
+    colours = shades(s.severity for one in projections for s in one.sets if s.severity)
     figure, axes = grid(len(projections), most, 2.5, 2.5, 1.4)
     for one, row in zip(projections, axes, strict=True):
         for panel, name in panels_of(row, _corruptions(one)):
