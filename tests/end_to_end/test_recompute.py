@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_embeddings_of_another_encoder(
 
     study = Study(Store.open(tiny_built.folder / "store"), tiny_built.manifests)
     node = study.embedding("texture", study.split("tiny", "test"))
-    monkeypatch.setattr(texture, "_describe", changed)
+    monkeypatch.setattr(texture, "load", replace(texture._FORMULA, describe=changed).load)
     build_anew(tiny_built, node)
     assert pipeline("verify", *at(tiny_built), EMBEDDED).rc == 0
     document = recompute(pipeline, tiny_built, EMBEDDED, "--recompute", 5, rc=5)
