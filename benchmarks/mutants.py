@@ -157,7 +157,7 @@ class Part:
         found = [test for test in named if (ROOT / test).exists()]
         if self.select is None:
             return found
-        return [*found, "-k", self.select.get(name, name)]
+        return [*found, "-k", self.select.get(name, f"{name} or {name.replace('_', '')}")]
 
 
 class Copy:

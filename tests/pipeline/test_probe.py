@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -133,6 +134,8 @@ def test_the_command_tells_all_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     encoders = {one["id"]: one["state"] for one in document["encoders"]}
     assert encoders["texture"] == "present"
     assert document["machine"]["cpus"] >= 1
+    assert document["packages"]["numpy"] == np.__version__
+    assert document["packages"]["medshards"]
     assert not (tmp_path / "store").exists()
     text = doctor(tmp_path).stdout
     count = document["golden"]["corruptions"]
