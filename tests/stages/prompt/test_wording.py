@@ -156,3 +156,16 @@ def test_a_region_that_fills_its_box_is_rectangular() -> None:
     for area, shape in ((360, "rectangular"), (359, "round")):
         one = dataclasses.replace(region(area), box=(10, 40, 30, 60))
         assert words(record(regions=[one]))["shape"] == shape
+
+
+def test_holes_are_counted_for_shapes() -> None:
+    """A rule may ask for holes: one less than the Euler number is from one."""
+    ring = FIXED.shapes[0].model_copy(
+        update={"word": "ring-shaped", "eccentricity": (0.0, 1.0), "holes": (1, 2)}
+    )
+    rules = FIXED.model_copy(update={"shapes": (ring, *FIXED.shapes)})
+    told = {}
+    for euler in (2, 1, 0, -1, -2):
+        made = record(regions=[region(400, euler=euler)])
+        told[euler] = word(rules, made, Context("polyp")).values["shape"]
+    assert told == {2: "round", 1: "round", 0: "ring-shaped", -1: "ring-shaped", -2: "round"}
