@@ -34,7 +34,7 @@ DEFAULT_OUT = Path("analysis")
 Target = Annotated[
     str,
     typer.Argument(
-        help="spectra, densities, all (both of pixels) or shift (of embeddings)", metavar="TARGET"
+        help="spectra, densities, all (both of pixels) or shift (of embeddings).", metavar="TARGET"
     ),
 ]
 Model = Annotated[

@@ -28,7 +28,7 @@ DatasetName = Annotated[
         "--dataset", help="Dataset: names the folder below PATH, and the store's clean split."
     ),
 ]
-SplitName = Annotated[str, typer.Option("--split", help="Split of the dataset.")]
+SplitName = Annotated[str, typer.Option("--split", help="train, val or test.")]
 Samples = Annotated[int, typer.Option("--samples", min=1, help="Images compared of each set.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, help="Seed of the sample and the renderings.")]
 

@@ -36,7 +36,7 @@ Append = Annotated[
     typer.Option("--append", help="Folder of a leaderboard that the results are added to."),
 ]
 Name = Annotated[
-    str | None, typer.Option("--name", help="Of these results there. [default: the run's]")
+    str | None, typer.Option("--name", help="Name of these results in it. [default: the run's]")
 ]
 
 

@@ -27,10 +27,7 @@ Kind = Annotated[
     str,
     typer.Argument(help=", ".join(KINDS[:-1]) + " or runs", metavar="[KIND]"),
 ]
-Target = Annotated[str, typer.Argument(help="datasets, corruptions or all", metavar="[TARGET]")]
-Selectors = Annotated[
-    list[str] | None, typer.Argument(help="<stage>/<name>, with wildcards", metavar="[SELECTOR]...")
-]
+Target = Annotated[str, typer.Argument(help="datasets, corruptions or all.", metavar="[TARGET]")]
 Name = Annotated[str, typer.Argument(help="<stage>/<name> of one artifact, or a set's name")]
 
 
@@ -103,7 +100,7 @@ def plan(
 
 
 def status(
-    selectors: Selectors = None,
+    selectors: options.Selectors = None,
     store: options.StoreOrUrl = str(options.DEFAULT_STORE),
     manifests: options.Manifests = None,
     run: options.Run = None,

@@ -80,6 +80,10 @@ Scheduler = Annotated[
         ),
     ),
 ]
+Selectors = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SELECTOR]...", help="Artifacts, as <stage>/<name> with wildcards."),
+]
 Datasets = Annotated[
     list[str] | None,
     typer.Option("--datasets", help="Datasets, comma-separated or repeated."),

@@ -109,7 +109,7 @@ def prompts(
     answers: AnswersFile = None,
     export: Exports = None,
     source: options.From = None,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the choice of variants.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the choice of variants.")] = 0,
     workers: options.Workers = options.DEFAULT_WORKERS,
     no_wait: options.NoWait = False,
     parts: options.Parts = None,

@@ -10,9 +10,6 @@ import typer
 from pipeline.cli import options
 from pipeline.cli.output import print_json, say, show, written
 
-Selectors = Annotated[
-    list[str] | None, typer.Argument(help="<stage>/<name>, with wildcards", metavar="[SELECTOR]...")
-]
 Out = Annotated[Path, typer.Option("--out", help="Folder for the files, one folder per artifact.")]
 SignKey = Annotated[
     Path | None,
@@ -29,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def croissant(
-    selectors: Selectors = None,
+    selectors: options.Selectors = None,
     out: Out = Path("croissant"),
     store: options.Store = options.DEFAULT_STORE,
     sign_key: SignKey = None,

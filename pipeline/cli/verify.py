@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from pipeline.store import Store
     from pipeline.verify import Problem
 
-Selectors = Annotated[
-    list[str] | None, typer.Argument(help="<stage>/<name>, with wildcards", metavar="[SELECTOR]...")
-]
 Recompute = Annotated[
     int | None,
     typer.Option(
@@ -32,7 +29,7 @@ Recompute = Annotated[
     ),
 ]
 RowSeed = Annotated[
-    int, typer.Option("--seed", min=0, help="Draws the rows that --recompute takes.")
+    int, typer.Option("--seed", min=0, help="Seed of the rows that --recompute takes.")
 ]
 Weights = Annotated[
     Path | None,
@@ -51,7 +48,7 @@ def register(app: typer.Typer) -> None:
 
 
 def verify(
-    selectors: Selectors = None,
+    selectors: options.Selectors = None,
     store: options.StoreOrUrl = str(options.DEFAULT_STORE),
     manifests: options.Manifests = None,
     recompute: Recompute = None,
