@@ -28,7 +28,7 @@ Kind = Annotated[
     typer.Argument(help=", ".join(KINDS[:-1]) + " or runs", metavar="[KIND]"),
 ]
 Target = Annotated[str, typer.Argument(help="datasets, corruptions or all.", metavar="[TARGET]")]
-Name = Annotated[str, typer.Argument(help="<stage>/<name> of one artifact, or a set's name")]
+Name = Annotated[str, typer.Argument(help="<stage>/<name> of one artifact, or a set's name.")]
 
 
 def register(app: typer.Typer) -> None:

@@ -11,7 +11,7 @@ from typer.main import get_command
 from pipeline.cli import app
 from stages.corrupt.naming import BACKENDS
 from stages.evaluate.schema import PROTOCOL_NAMES
-from stages.exchange.formats import FORMATS
+from stages.exchange.formats import EXPORTS
 from stages.prompt.rule_sets import RULE_SETS
 
 
@@ -49,7 +49,7 @@ def test_every_command_and_option_says_what_it_is(name: str) -> None:
     ("command", "parameter", "names"),
     [
         ("pipeline eval", "protocols", PROTOCOL_NAMES),
-        ("pipeline export", "form", FORMATS),
+        ("pipeline export", "form", EXPORTS),
         ("pipeline build prompts", "rules", RULE_SETS),
         ("pipeline build corruptions", "backend", BACKENDS),
     ],
