@@ -25,7 +25,7 @@ NAMED = 20
 KINDS = ("artifacts", "sets", "datasets", "suites", "rule-sets", "encoders", "runs")
 Kind = Annotated[
     str,
-    typer.Argument(help=", ".join(KINDS[:-1]) + " or runs", metavar="[KIND]"),
+    typer.Argument(help=", ".join(KINDS[:-1]) + " or runs.", metavar="[KIND]"),
 ]
 Target = Annotated[str, typer.Argument(help="datasets, corruptions or all.", metavar="[TARGET]")]
 Name = Annotated[str, typer.Argument(help="<stage>/<name> of one artifact, or a set's name.")]
