@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -62,7 +62,7 @@ def list_(
         rows = _sealed_rows(Store.open(Path(store)), stage)
     else:
         opened = Store.open(options.local_folder(Path(store)))
-        rows = _declared_rows(Study(opened, manifests), kind)
+        rows = list(_DECLARED[kind](Study(opened, manifests)))
     if as_json:
         print_json("list", {kind: rows})
     elif rows:
@@ -192,28 +192,26 @@ def _sealed_rows(store: Store, stage: str | None) -> list[dict[str, Any]]:
     ]
 
 
-def _declared_rows(study: Study, kind: str) -> list[dict[str, Any]]:
-    if kind == "datasets":
-        return [_dataset_row(one) for one in study.datasets.values()]
-    if kind == "suites":
-        return [
-            {"id": one.id, "corruptions": len(study.corruptions_of(one.id)), "title": one.title}
-            for one in study.suites.values()
-        ]
-    if kind == "encoders":
-        return [
-            {"id": one.id, "kind": one.kind, "width": one.width, "title": one.title}
-            for one in study.encoders.values()
-        ]
-    if kind == "rule-sets":
-        return [
-            {"id": one.id, "version": one.version, "title": one.title}
-            for one in study.rule_sets.values()
-        ]
-    return [
+_DECLARED: Mapping[str, Callable[[Study], Iterator[dict[str, Any]]]] = {
+    "datasets": lambda study: (_dataset_row(one) for one in study.datasets.values()),
+    "suites": lambda study: (
+        {"id": one.id, "corruptions": len(study.corruptions_of(one.id)), "title": one.title}
+        for one in study.suites.values()
+    ),
+    "rule-sets": lambda study: (
+        {"id": one.id, "version": one.version, "title": one.title}
+        for one in study.rule_sets.values()
+    ),
+    "encoders": lambda study: (
+        {"id": one.id, "kind": one.kind, "width": one.width, "title": one.title}
+        for one in study.encoders.values()
+    ),
+    "runs": lambda study: (
         {"id": one.id, "datasets": " ".join(one.datasets), "title": one.title}
         for one in study.runs.values()
-    ]
+    ),
+}
+"""What is said of everything of a kind that manifests declare."""
 
 
 def _dataset_row(one: AnyDataset) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,14 @@ from typing import Any
 from pipeline.errors import DataError, MissingInputError
 from stages.download.schema import SPLITS, Split
 from stages.download.segmenting.figshare import FigshareReader
-from stages.download.segmenting.forms import FigshareForm, NiftiForm, PairsForm, PolygonsForm
+from stages.download.segmenting.forms import FigshareForm
 from stages.download.segmenting.lists import names_in
 from stages.download.segmenting.membership import Membership, membership, shown
 from stages.download.segmenting.nifti import NiftiReader
 from stages.download.segmenting.pairs import PairsReader
 from stages.download.segmenting.polygons import PolygonsReader
 from stages.download.segmenting.reading import Entry, FormReader, Sample, ids_of, sample_of
-from stages.download.segmenting.schema import SegmentationDataset
+from stages.download.segmenting.schema import SegmentationDataset, Target
 from stages.download.segmenting.tree import Tree
 
 
@@ -122,14 +122,17 @@ def reader_of(dataset: SegmentationDataset, folders: Mapping[str, Path]) -> Data
 
 def form_reader(dataset: SegmentationDataset, tree: Tree, masks: Tree | None) -> FormReader:
     """Return the reader of the dataset's form."""
-    form, targets = dataset.reader, dataset.targets
-    if isinstance(form, PairsForm):
-        return PairsReader(form, targets, tree, masks)
-    if isinstance(form, NiftiForm):
-        return NiftiReader(form, targets, tree)
-    if isinstance(form, PolygonsForm):
-        return PolygonsReader(form, targets, tree)
-    return FigshareReader(form, tree)
+    form = dataset.reader
+    return _READERS[form.form](form, dataset.targets, tree, masks)
+
+
+_READERS: Mapping[str, Callable[[Any, Sequence[Target], Tree, Tree | None], FormReader]] = {
+    "pairs": PairsReader,
+    "nifti": lambda form, targets, tree, _masks: NiftiReader(form, targets, tree),
+    "polygons": lambda form, targets, tree, _masks: PolygonsReader(form, targets, tree),
+    "figshare-mat": lambda form, _targets, tree, _masks: FigshareReader(form, tree),
+}
+"""Reader of each `form` that a manifest of a segmentation dataset may name."""
 
 
 def _only_file(folder: Path) -> Path:

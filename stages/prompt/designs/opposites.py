@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def opposite_of(rules: RuleSet, attribute: str, word: str, stream: Stream) -> st
     ("small to medium", "top left, top") is swapped as a whole for one that shares no part.
     """
     parts = set(_SEPARATORS.split(word))
-    values = _values(rules, attribute)
+    values = _VALUES[attribute](rules) if attribute in _VALUES else ()
     opposites = (_turned(word),) if attribute == "location" else OPPOSITES.get(word, ())
     for opposite in opposites:
         known = attribute not in _OF_RULES or opposite in values
@@ -88,14 +88,13 @@ def _overlaps(value: str, parts: set[str]) -> bool:
     return any(part == word or part.endswith(f" {word}") for part in parts for word in alike)
 
 
-def _values(rules: RuleSet, attribute: str) -> Sequence[str]:
-    if attribute == "size":
-        return [size.word for size in rules.sizes]
-    if attribute == "shape":
-        return [shape.word for shape in rules.shapes]
-    if attribute == "location":
-        return list(dict.fromkeys(rules.places.values())) or _PLACES
-    if attribute == "number":
-        told = _FEW_NUMBERS.get(rules.algorithm, _FEW_NUMBERS.get(rules.number_words))
-        return told or _NUMBERS
-    return _COLOURS if attribute == "colour" else ()
+_VALUES: Mapping[str, Callable[[RuleSet], Sequence[str]]] = {
+    "size": lambda rules: [size.word for size in rules.sizes],
+    "shape": lambda rules: [shape.word for shape in rules.shapes],
+    "location": lambda rules: list(dict.fromkeys(rules.places.values())) or _PLACES,
+    "number": lambda rules: (
+        _FEW_NUMBERS.get(rules.algorithm, _FEW_NUMBERS.get(rules.number_words)) or _NUMBERS
+    ),
+    "colour": lambda _rules: _COLOURS,
+}
+"""Words that a rule set has for an attribute."""
