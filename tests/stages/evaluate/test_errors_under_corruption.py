@@ -113,3 +113,36 @@ def test_the_harmonic_mean_lies_between_and_nearer_the_smaller(a: float, b: floa
     assert min(a, b) - 1e-12 <= found <= (a + b) / 2 + 1e-12
     assert found == pytest.approx(1 / ((1 / a + 1 / b) / 2))
     assert harmonic_mean(0.0, 0.0) == 0.0
+
+
+def test_average_accuracy_keeps_leading_axes() -> None:
+    """Corruptions and severities are averaged, encoders are not."""
+    accuracies = np.linspace(0.0, 1.0, 30).reshape(2, 3, 5)
+    found = average_accuracy(accuracies)
+    assert found == pytest.approx([accuracies[0].mean(), accuracies[1].mean()])
+
+
+def test_errors_are_given_by_name_and_thresholds_by_name_only() -> None:
+    """Every argument has a name, and no threshold is taken for an error."""
+    pair = {"error": [[0.2]], "baseline_error": [[0.1]]}
+    assert corruption_error(**pair) == pytest.approx([2.0])
+    assert mean_corruption_error(**pair) == pytest.approx(2.0)
+    assert clean_error(error=0.2, baseline_error=0.1) == pytest.approx(2.0)
+    cleans = {"clean": 0.1, "baseline_clean": 0.05}
+    assert relative_mean_corruption_error(**pair, **cleans) == pytest.approx(2.0)
+    assert relative_corruption_error([0.2], 0.1, [0.1], 0.05) == pytest.approx(2.0)
+    assert np.all(undefined_ratio(baseline_error=[0.0]))
+    for function in (corruption_error, mean_corruption_error, clean_error):
+        with pytest.raises(TypeError):
+            function([[0.2]], [[0.1]], 0.5)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (2, 3, 0), (2, 2, 3, 0)])
+def test_an_axis_without_entries_is_refused(shape: tuple[int, ...]) -> None:
+    """Whatever stands before it."""
+    empty = np.empty(shape)
+    for function in (corruption_error, mean_corruption_error):
+        with pytest.raises(ValueError, match="axis with entries"):
+            function(empty, empty)
+    with pytest.raises(ValueError, match="a corruption and a severity axis with entries"):
+        average_accuracy(np.empty((4, 0, 5)))
