@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -23,6 +21,7 @@ from stages.embed.encoder import Encoder, EqualImages
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
+from tests.stages.embed.tiny import loaded_by_identity
 
 Copy = Callable[[Path], Path]
 MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
@@ -482,28 +481,9 @@ def test_code_of_a_repository_is_not_run(folder: Path, copy_of: Copy):
         load(declare(), other)
 
 
-def test_identity_loads_no_model_library(folder: Path, tmp_path: Path):
-    """The identity needs neither torch nor a library of models."""
-    script = """
-import sys
-from pathlib import Path
-from stages.embed.loaders import loader
-from stages.embed.schema import EncoderManifest
-
-manifest = EncoderManifest.model_validate_json(Path(sys.argv[1]).read_text())
-loader(manifest.family).identity(manifest, Path(sys.argv[2]))
-heavy = {"torch", "torchvision", "open_clip", "timm", "transformers", "safetensors", "PIL"}
-sys.exit(", ".join(sorted(heavy & set(sys.modules))) or None)
-"""
-    path = tmp_path / "manifest.json"
-    path.write_text(declare().model_dump_json(by_alias=True))
-    done = subprocess.run(
-        [sys.executable, "-c", script, path, folder],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-    )
-    assert (done.stderr, done.returncode) == ("", 0)
+def test_identity_loads_no_model_library(folder: Path):
+    """The identity needs neither torch nor a library of models or images."""
+    assert loaded_by_identity(declare(), folder) == ""
 
 
 def test_identity_holds_what_determines_the_output(folder: Path, copy_of: Copy):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from stages.embed.encoder import Encoder, Images
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import VisionLanguageContract, generated_images
+from tests.stages.embed.tiny import loaded_by_identity
 from tests.stages.embed.tiny_medclip import (
     BERT,
     BERT_REPOSITORY,
@@ -262,28 +261,9 @@ def test_one_missing_file(gone: str, named: str, folders: dict[str, Path], copy_
     assert str(folder) in needed[0]
 
 
-def test_identity_loads_no_model_library(folders: dict[str, Path], tmp_path: Path):
-    """The identity needs neither torch nor Pillow."""
-    script = """
-import sys
-from pathlib import Path
-from stages.embed.loaders import loader
-from stages.embed.schema import EncoderManifest
-
-manifest = EncoderManifest.model_validate_json(Path(sys.argv[1]).read_text())
-loader(manifest.family).identity(manifest, Path(sys.argv[2]))
-heavy = {"torch", "torchvision", "open_clip", "transformers", "safetensors", "PIL", "cv2"}
-sys.exit(", ".join(sorted(heavy & set(sys.modules))) or None)
-"""
-    path = tmp_path / "manifest.json"
-    path.write_text(declare_medclip("swin").model_dump_json(by_alias=True))
-    done = subprocess.run(
-        [sys.executable, "-c", script, path, folders["swin"]],
-        cwd=Path(__file__).parents[3],
-        capture_output=True,
-        text=True,
-    )
-    assert (done.stderr, done.returncode) == ("", 0)
+def test_identity_loads_no_model_library(folders: dict[str, Path]):
+    """The identity needs neither torch nor a library of models or images."""
+    assert loaded_by_identity(declare_medclip("swin"), folders["swin"]) == ""
 
 
 @pytest.mark.parametrize("kept", [0, 100, 0.5, 0.999])

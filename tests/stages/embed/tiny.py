@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,3 +56,24 @@ def write_config(folder: Path, model: dict[str, Any], **preparation: object) -> 
     stated = {"mean": list(MEAN), "std": list(STD)} | preparation
     config = {"model_cfg": model, "preprocess_cfg": stated}
     (folder / "open_clip_config.json").write_text(json.dumps(config))
+
+
+_IDENTITY = """
+import sys
+from stages.embed.loaders import loader
+from stages.embed.schema import EncoderManifest
+
+manifest = EncoderManifest.model_validate_json(sys.argv[1])
+loader(manifest.family).identity(manifest, __import__("pathlib").Path(sys.argv[2]))
+heavy = "torch torchvision open_clip timm transformers safetensors PIL cv2".split()
+print(*(name for name in heavy if name in sys.modules), end="")
+"""
+
+
+def loaded_by_identity(manifest: EncoderManifest, weights: Path) -> str:
+    """Return the libraries of models and images that a process loads for the identity alone."""
+    command = [sys.executable, "-c", _IDENTITY, manifest.model_dump_json(by_alias=True), weights]
+    done = subprocess.run(
+        command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True
+    )
+    return done.stdout
