@@ -130,7 +130,8 @@ def test_errors_are_given_by_name_and_thresholds_by_name_only() -> None:
     assert clean_error(error=0.2, baseline_error=0.1) == pytest.approx(2.0)
     cleans = {"clean": 0.1, "baseline_clean": 0.05}
     assert relative_mean_corruption_error(**pair, **cleans) == pytest.approx(2.0)
-    assert relative_corruption_error([0.2], 0.1, [0.1], 0.05) == pytest.approx(2.0)
+    one = {"error": [0.2], "baseline_error": [0.1], **cleans}
+    assert relative_corruption_error(**one) == pytest.approx(2.0)
     assert np.all(undefined_ratio(baseline_error=[0.0]))
     for function in (corruption_error, mean_corruption_error, clean_error):
         with pytest.raises(TypeError):
