@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 BLOCK = 4096
 """Bytes; what the disk writes past the page cache starts and ends at multiples of this."""
 
-_DIRECT_BYTES = 1 << 20
+_DIRECT_BYTES = 1_048_576
 _GROUP_FOLDER = 0o2775
 _PUBLISHED = 0o444
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV}

@@ -1,7 +1,8 @@
-"""Reading a part of an artifact's index."""
+"""Reading a part of an artifact's index, and what it was made from."""
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import tables
+from pipeline.errors import MissingInputError
 from pipeline.store import Store
 from tests.pipeline.toy import NUMBERS_SLOTS, ROWS, Toy
 
@@ -35,3 +37,16 @@ def test_only_the_shards_of_these_rows_are_read(
     artifact = Store(built).artifact(Toy().numbers().recipe)
     artifact.index(None, NUMBERS_SLOTS, 2 * NUMBERS_SLOTS)
     assert seen == ["00001.parquet"]
+
+
+def test_an_input_is_the_artifact_with_the_content_that_was_read(built: Path) -> None:
+    """An artifact with other content, or none, is not what another was made from."""
+    store, toy = Store(built), Toy()
+    sums = store.artifact(toy.sums("even").recipe).manifest
+    numbers = store.artifact(toy.numbers().recipe).manifest
+    assert store.input_of(sums, "numbers").manifest.content_digest == numbers.content_digest
+    for changed in ({"content_digest": "0" * 64}, {"recipe_key": "0" * 64}):
+        sources = {"numbers": sums.document["inputs"]["numbers"] | changed}
+        other = dataclasses.replace(sums, document=sums.document | {"inputs": sources})
+        with pytest.raises(MissingInputError, match=r"sums/toy/0/even was made, is not in this"):
+            store.input_of(other, "numbers")

@@ -314,6 +314,12 @@ def test_any_other_bytes_are_no_document(data: bytes, tmp_path: Path) -> None:
         read_document(path)
 
 
+def test_letters_stand_for_themselves() -> None:
+    """In keys and in files that people read, no letter is written as an escape."""
+    assert canonical_json({"größe": "é"}) == '{"größe":"é"}'.encode()
+    assert '"größe": "é"' in seal_document({"größe": "é"}).decode()
+
+
 def test_another_layout_is_no_document_where_it_must_be_exact() -> None:
     """Equal values in another layout are the document only for a reader that allows it."""
     for number in range(16):  # checksums above and below one another

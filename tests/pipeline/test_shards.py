@@ -56,6 +56,14 @@ def write(folder: Path, items: NDArray[Any], slots: int) -> ShardedArray:
     return ShardedArray(folder, spec, tuple(counts))
 
 
+@pytest.mark.parametrize("nbytes", [1, 1000, 3000, 5000])
+def test_a_buffer_has_room_for_its_shard(nbytes: int) -> None:
+    """Whatever its size has to do with that of a block."""
+    buffer = ShardBuffer(ItemSpec("uint8", (nbytes,)), 2)
+    buffer.items(2)[:] = 7
+    assert len(buffer.finish(2)) == 2 * (nbytes + 4) + 2 * 16 + 4
+
+
 @settings(deadline=None)
 @given(arrays())
 def test_zarr_reads_what_we_write(drawn: tuple[NDArray[Any], int]) -> None:
