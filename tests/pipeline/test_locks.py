@@ -329,6 +329,22 @@ def test_a_holder_that_comes_back_neither_loses_nor_duplicates_anything(
     assert list((tmp_path / LEASES).iterdir()) == list((tmp_path / STAGING).iterdir()) == []
 
 
+def test_a_writer_that_was_taken_for_dead_owns_its_folder_again(tmp_path: Path) -> None:
+    """Back to life it is known as a writer, and nobody sweeps what it stages."""
+    store, other = Store(tmp_path), Store(tmp_path)
+    with store.writing():
+        (owner,) = (tmp_path / LEASES).glob(f"*{OWNER}")
+        (session,) = (tmp_path / STAGING).iterdir()
+        owner.unlink()
+        session.rmdir()
+        assert not other.is_being_written()
+        store.return_to_life()
+        assert other.is_being_written()
+        assert session.is_dir()
+        assert other.orphans() == []
+    assert not other.is_being_written()
+
+
 def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_has_is_not(
     tmp_path: Path,
 ) -> None:
