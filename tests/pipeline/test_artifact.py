@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline import tables
+from pipeline.artifact import MANIFEST
 from pipeline.errors import MissingInputError
 from pipeline.store import Store
 from tests.pipeline.toy import NUMBERS_SLOTS, ROWS, Toy
@@ -50,3 +52,14 @@ def test_an_input_is_the_artifact_with_the_content_that_was_read(built: Path) ->
         other = dataclasses.replace(sums, document=sums.document | {"inputs": sources})
         with pytest.raises(MissingInputError, match=r"sums/toy/0/even was made, is not in this"):
             store.input_of(other, "numbers")
+
+
+def test_what_is_begun_and_not_sealed_is_told(built: Path, tmp_path: Path) -> None:
+    """By stage, name and key; sealed artifacts are not."""
+    store = Store(shutil.copytree(built, tmp_path / "store"))
+    assert list(store.unsealed()) == []
+    recipe = Toy().numbers().recipe
+    manifest = store.folder(recipe) / MANIFEST
+    manifest.parent.chmod(0o755)
+    manifest.unlink()
+    assert list(store.unsealed()) == [(recipe.stage, recipe.name, recipe.key)]
