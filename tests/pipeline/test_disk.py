@@ -81,3 +81,24 @@ def test_short_writes_are_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         path = tmp_path / f"short-{most}"
         Disk().write(path, [piece])
         assert path.read_bytes() == bytes(piece)
+
+
+def test_what_was_not_taken_at_once_goes_past_the_page_cache_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as it begins at a block; the rest is written as usual."""
+    written: list[int | bool] = []
+    write = os.write
+
+    def switched(_file: int, *, on: bool) -> bool:
+        written.append(on)
+        return True
+
+    def short(file: int, piece: memoryview) -> int:
+        written.append(write(file, piece[: 64 * BLOCK]))
+        return int(written[-1])
+
+    monkeypatch.setattr("pipeline.disk._past_cache", switched)
+    monkeypatch.setattr(os, "write", short)
+    Disk().write(tmp_path / "shard", [memory(MEBIBYTE + 5, aligned=True)])
+    assert written == [True, *[64 * BLOCK] * 4, False, 5]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -392,6 +393,21 @@ def test_floats_outside_the_tolerance_are_reported(tmp_path: Path) -> None:
     build(tmp_path, [first.files()])
     _publish(Store(tmp_path), first.numbers(), 1)
     (Store(tmp_path).folder(first.numbers().recipe) / "records" / "00001.json").unlink()
+    outcome = build(tmp_path, [second.numbers()])
+    assert [type(failure.error) for failure in outcome.failures] == [NonDeterminismError]
+
+
+def test_a_shard_that_was_cut_short_is_no_first_writer(tmp_path: Path) -> None:
+    """Whatever the tolerance, it is not taken over."""
+    first, second = (
+        Toy(tolerance=1e-3, numbers_stage=Numbers(noise=noise)) for noise in (0.0, 9e-4)
+    )
+    build(tmp_path, [first.files()])
+    _publish(Store(tmp_path), first.numbers(), 0)
+    folder = Store(tmp_path).folder(first.numbers().recipe)
+    (folder / "records" / "00000.json").unlink()
+    (shard,) = (folder / "floats").glob("c.0*")
+    os.truncate(shard, 10)
     outcome = build(tmp_path, [second.numbers()])
     assert [type(failure.error) for failure in outcome.failures] == [NonDeterminismError]
 

@@ -150,6 +150,21 @@ indices = st.one_of(
 )
 
 
+def test_files_are_looked_at_before_anything_is_read(
+    sharded: tuple[ShardedArray, NDArray[Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the rows that are asked for, and no others."""
+    array, items = sharded
+    os.truncate(tmp_path / "c.0.0.0", 20)
+    np.testing.assert_array_equal(array[4:10], items[4:10])
+    np.testing.assert_array_equal(array[5:8], items[5:8])
+    os.truncate(tmp_path / "c.2.0.0", 20)
+    fresh = ShardedArray(tmp_path, ItemSpec("int32", (2, 3)), (4, 4, 2))
+    monkeypatch.setattr(ShardedArray, "read_into", lambda *_: pytest.fail("was read"))
+    with pytest.raises(VerificationError):
+        fresh[5:10]
+
+
 @given(key=indices)
 def test_indexing_is_like_numpy(key: Any, shared: tuple[ShardedArray, NDArray[Any]]) -> None:
     """Integers, slices with any step, lists, integer arrays and masks give what NumPy gives."""
