@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from pipeline.errors import ManifestError, UsageError
-from pipeline.manifest import Declared, Schema, read_manifest, unknown_name
+from pipeline.manifest import Declared, Schema, read_manifest, require_known
 
 D = TypeVar("D", bound=Declared)
 
@@ -30,8 +30,7 @@ class Shipped(Mapping[str, D], Generic[D]):
 
     def __getitem__(self, name: str) -> D:
         if name not in self._read:
-            if name not in self._paths:
-                raise unknown_name(self._word, name, self._paths)
+            require_known(self._word, name, self._paths)
             self._read[name] = read_manifest(self._paths[name], self._schema)
         return self._read[name]
 

@@ -76,6 +76,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}{nearest(name, known)}")
 
 
+def require_known(kind: str, name: str, known: Iterable[str]) -> None:
+    """Refuse a `name` of a `kind` that is none of the known ones, with `unknown_name`."""
+    if name not in known:
+        raise unknown_name(kind, name, known)
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `"; did you mean 'x'?"` for the nearest known name, or the known names."""
     names = sorted(known)

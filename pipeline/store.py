@@ -174,6 +174,11 @@ class Store(Sessions):
         """Yield the manifest of every sealed artifact, ordered by stage and name."""
         return self.manifests_below(self.root)
 
+    def first_parts(self, below: str) -> list[str]:
+        """Return the next part of the names of all artifacts below ``<stage>/...``, in order."""
+        folder = self.root / below
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
     def unsealed(self) -> Iterator[tuple[str, str, str]]:
         """Yield (stage, name, recipe key) of artifacts that are begun and not sealed."""
         for folder in self.artifact_folders():

@@ -80,11 +80,10 @@ def analyse(
     """
     from pipeline.cli.sealed_sets import sealed_groups
     from pipeline.cli.study import Study
-    from pipeline.manifest import unknown_name
+    from pipeline.manifest import require_known
     from pipeline.store import Store
 
-    if target not in TARGETS:
-        raise unknown_name("target", target, TARGETS)
+    require_known("target", target, TARGETS)
     study = Study(Store.open(store), manifests, seed=seed)
     if target == SHIFT:
         from pipeline.cli.analyse_shift import Drawn, analyse_shift

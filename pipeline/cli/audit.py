@@ -139,13 +139,12 @@ def _require_pairs(
 
 def _rules(name: str, manifests: Path | None) -> RuleSet:
     from pipeline.catalogue import Catalogue, by_id
-    from pipeline.manifest import unknown_name
+    from pipeline.manifest import require_known
     from stages.prompt.schema import RuleSet
 
     declared = Catalogue(manifests).read("prompts", RuleSet)
     known = by_id([(path, rules.id, rules) for path, rules in declared.items()])
-    if name not in known:
-        raise unknown_name("rule set", name, known)
+    require_known("rule set", name, known)
     return known[name]
 
 

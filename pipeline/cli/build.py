@@ -157,11 +157,10 @@ def targets(
         require_matches,
         unique,
     )
-    from pipeline.manifest import unknown_name
+    from pipeline.manifest import require_known
     from pipeline.selectors import selects
 
-    if target not in TARGETS:
-        raise unknown_name("target", target, TARGETS)
+    require_known("target", target, TARGETS)
     names = default_datasets(study, datasets, run)
     suites = default_suites(study, suite, run, backend)
     if only and not datasets and not run:

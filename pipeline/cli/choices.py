@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.cli.imported_sets import require_imported
 from pipeline.errors import UsageError
-from pipeline.manifest import unknown_name
+from pipeline.manifest import require_known
 from pipeline.selectors import unmatched
 
 if TYPE_CHECKING:
@@ -70,8 +70,7 @@ def require_protocols(names: Sequence[str]) -> None:
     from stages.evaluate.schema import PROTOCOL_NAMES
 
     for name in names:
-        if name not in PROTOCOL_NAMES:
-            raise unknown_name("protocol", name, PROTOCOL_NAMES)
+        require_known("protocol", name, PROTOCOL_NAMES)
 
 
 def unique(nodes: Iterator[Node]) -> list[Node]:

@@ -97,9 +97,8 @@ def _groups(
     study: Study, encoder: str, datasets: Sequence[str], chosen: Selection
 ) -> Iterator[EmbeddedGroup]:
     """Yield every split that could be meant, with all its sets; none without known weights."""
-    folder = study.store.root / EMBEDDINGS / encoder
-    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    suites = [chosen.suite] if chosen.suite else sorted(filter(study.has_suite, present))
+    present = study.store.first_parts(f"{EMBEDDINGS}/{encoder}")
+    suites = [chosen.suite] if chosen.suite else list(filter(study.has_suite, present))
     names = datasets or [name for name in study.datasets if name in present]
     for suite, dataset in product(suites or study.suites_present(), names):
         if not chosen.suite and not study.covers(suite, dataset):

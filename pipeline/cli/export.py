@@ -81,14 +81,13 @@ def export(
     from pipeline.cli.exported_sets import exported_sets
     from pipeline.cli.output import written
     from pipeline.cli.study import Study
-    from pipeline.manifest import unknown_name
+    from pipeline.manifest import require_known
     from pipeline.store import Store
     from stages.exchange.card import require_permission, texts
     from stages.exchange.folder import ExportFolder
     from stages.exchange.formats import EXPORTS
 
-    if form not in EXPORTS:
-        raise unknown_name("export format", form, EXPORTS)
+    require_known("export format", form, EXPORTS)
     study = Study(Store.open(store), manifests, seed=seed)
     sets = exported_sets(study, listed(selectors), labels or [], run, template)
     require_permission(sets, private=private)

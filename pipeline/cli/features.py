@@ -78,10 +78,9 @@ def asked_features(kind: str, blocks: Sequence[str]) -> Asked:
     UsageError
         If a value is unknown, no number, or without a use.
     """
-    from pipeline.manifest import unknown_name
+    from pipeline.manifest import require_known
 
-    if kind not in KINDS:
-        raise unknown_name("kind of features", kind, KINDS)
+    require_known("kind of features", kind, KINDS)
     if kind == "global":
         if blocks:
             message = "--blocks is for features of blocks: add --features patch or both"

@@ -91,13 +91,12 @@ def _nodes(
     labels: Path | None,
     corruptions: Sequence[str],
 ) -> list[Node]:
-    from pipeline.manifest import unknown_name
+    from pipeline.manifest import require_known
     from stages.exchange.importing.label_map import read_label_map
     from stages.exchange.importing.layouts import LAYOUTS, find_clean, find_sets
     from stages.exchange.importing.stage import import_node, require_fitting
 
-    if form not in LAYOUTS:
-        raise unknown_name("import format", form, LAYOUTS)
+    require_known("import format", form, LAYOUTS)
     declared = study.labelled(dataset)
     _require_name(suite)
     label_map = read_label_map(_required(labels, dataset), {dataset: declared.classes})

@@ -47,11 +47,10 @@ def list_(
 ) -> None:
     """List what is sealed in the store (artifacts, sets), or what can be named in commands."""
     from pipeline.cli.study import Study
-    from pipeline.manifest import unknown_name
+    from pipeline.manifest import require_known
     from pipeline.store import Store
 
-    if kind not in KINDS:
-        raise unknown_name("kind", kind, KINDS)
+    require_known("kind", kind, KINDS)
     sealed = kind in {"artifacts", "sets"}
     stage = "corruptions" if kind == "sets" else None
     if sealed and options.is_address(store):

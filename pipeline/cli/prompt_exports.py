@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.output import print_json, print_table, say, show, written
 from pipeline.errors import UsageError
-from pipeline.manifest import unknown_name
+from pipeline.manifest import require_known
 
 if TYPE_CHECKING:
     from pipeline.store import Store
@@ -45,8 +45,7 @@ def parse_exports(texts: Sequence[str]) -> list[Export]:
         if not equals or not path:
             message = f"--export {text!r} is not FORMAT=PATH, such as medvlsm=prompts.json"
             raise UsageError(message)
-        if form not in EXPORTS:
-            raise unknown_name("export format", form, EXPORTS)
+        require_known("export format", form, EXPORTS)
         try:
             path.format(dataset="", split="")
         except (KeyError, IndexError, ValueError):

@@ -103,8 +103,7 @@ def present_datasets(study: Study) -> list[str]:
 
 def stored_datasets(study: Study) -> list[str]:
     """Return the datasets of which the store has a clean split, declared or not, in name order."""
-    folder = study.store.root / DATASETS
-    return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    return study.store.first_parts(DATASETS)
 
 
 def train_splits(

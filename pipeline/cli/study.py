@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from pipeline.catalogue import Catalogue, by_id
 from pipeline.cli.imported_sets import has_imported, imported_sets, refuse_imported
 from pipeline.digest import Json, digest_json
 from pipeline.errors import MissingInputError, UsageError
-from pipeline.manifest import unknown_name
+from pipeline.manifest import require_known
 from pipeline.store import Store
 from pipeline.unit import Node
 from stages.corrupt.naming import is_imported, split_name
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from stages.evaluate.schema import RunManifest
     from stages.prompt.schema import RuleSet
     from stages.prompt.stage import Answers
+
+T = TypeVar("T")
 
 
 class Study:
@@ -136,14 +139,14 @@ class Study:
 
     def dataset(self, name: str) -> AnyDataset:
         """Return a dataset; an unknown name is an error that suggests the nearest."""
-        return cast("AnyDataset", _named("dataset", name, self.datasets))
+        return _named("dataset", name, self.datasets)
 
     def segmentation(self, name: str) -> SegmentationDataset:
         """Return a dataset with masks."""
         if name in self.datasets and name not in self.segmentations:
             message = f"{name} has labels, not masks; see `pipeline list datasets`"
             raise UsageError(message)
-        return cast("SegmentationDataset", _named("dataset", name, self.segmentations))
+        return _named("dataset", name, self.segmentations)
 
     def labelled(self, name: str) -> Dataset:
         """Return a dataset whose images have labels."""
@@ -154,13 +157,13 @@ class Study:
 
     def rule_set(self, name: str) -> RuleSet:
         """Return a rule set of prompts."""
-        return cast("RuleSet", _named("rule set", name, self.rule_sets))
+        return _named("rule set", name, self.rule_sets)
 
     def suite(self, name: str) -> SuiteManifest:
         """Return a corruption suite, which renders sets; an imported one is none."""
         refuse_imported(self.store, name)
         base, _ = split_name(name)
-        return cast("SuiteManifest", _named("suite", base, self.suites))
+        return _named("suite", base, self.suites)
 
     def corruptions_of(self, suite: str) -> set[str]:
         """Return the names of a suite's corruptions, over all datasets and sizes."""
@@ -170,9 +173,7 @@ class Study:
 
     def suites_present(self) -> list[str]:
         """Return the declared suites of which the store has any set, by backend, in name order."""
-        folder = self.store.root / CORRUPTIONS
-        present = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        return [name for name in present if self.has_suite(name)]
+        return [name for name in self.store.first_parts(CORRUPTIONS) if self.has_suite(name)]
 
     def has_suite(self, name: str) -> bool:
         """Return whether a suite of this name is declared, with any backend, or imported."""
@@ -192,13 +193,13 @@ class Study:
         type, ``<id>@bf16@float16`` both.
         """
         base, _, dtype = self._variant(name)
-        manifest = cast("EncoderManifest", _named("encoder", base, self.encoders))
+        manifest = _named("encoder", base, self.encoders)
         changes = {"id": name} | ({"dtype": dtype} if dtype else {})
         return manifest if base == name else manifest.model_copy(update=changes)
 
     def run(self, name: str) -> RunManifest:
         """Return a run."""
-        return cast("RunManifest", _named("run", name, self.runs))
+        return _named("run", name, self.runs)
 
     def splits(self, dataset: str) -> tuple[Split, ...]:
         """Return the splits of a dataset."""
@@ -341,9 +342,8 @@ class Study:
 
     def embedded_encoders(self) -> list[str]:
         """Return the declared encoders that have any sealed embeddings, in name order."""
-        folder = self.store.root / EMBEDDINGS
-        present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-        return sorted(name for name in present if self._variant(name)[0] in self.encoders)
+        present = self.store.first_parts(EMBEDDINGS)
+        return [name for name in present if self._variant(name)[0] in self.encoders]
 
     def loaded(self, name: str) -> tuple[LoadedOnce, dict[str, Json]]:
         """Return an encoder to be loaded on demand, and what identifies its files.
@@ -394,7 +394,6 @@ class Study:
         return {}
 
 
-def _named(kind: str, name: str, known: dict[str, Any]) -> object:
-    if name not in known:
-        raise unknown_name(kind, name, known)
+def _named(kind: str, name: str, known: Mapping[str, T]) -> T:
+    require_known(kind, name, known)
     return known[name]

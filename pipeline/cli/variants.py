@@ -33,11 +33,10 @@ def stored_as(study: Study, name: str, dtype: str | None) -> str:
 
 def in_precision(names: Sequence[str], precision: str) -> list[str]:
     """Return the names of encoders in a precision: ``<id>@bf16``, in float32 the id itself."""
-    from pipeline.manifest import unknown_name
+    from pipeline.manifest import require_known
     from stages.embed.loaded import PRECISIONS
 
-    if precision not in PRECISIONS:
-        raise unknown_name("precision", precision, PRECISIONS)
+    require_known("precision", precision, PRECISIONS)
     added = "" if precision == "float32" else f"@{precision}"
     return [name.removesuffix(added) + added for name in names]
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.manifest import unknown_name
+from pipeline.manifest import require_known
 from pipeline.stream import Stream
 from stages.analyse.shift import normalised
 
@@ -21,8 +21,7 @@ _FIRST = 50
 
 def require_method(name: str) -> None:
     """Refuse an unknown projection, suggesting the nearest."""
-    if name not in METHODS:
-        raise unknown_name("projection", name, METHODS)
+    require_known("projection", name, METHODS)
 
 
 def chosen_rows(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.errors import ManifestError, UsageError
-from pipeline.manifest import Declared, unknown_name
+from pipeline.manifest import Declared, require_known
 from stages.corrupt.schema import CorruptionDeclaration, SuiteManifest
 
 
@@ -79,8 +79,7 @@ def _interpolated(
     """Return the severities for images of `side` pixels, linear in it and constant outside."""
     small, large = suite.between
     for anchor in suite.between:
-        if anchor.suite not in suites:
-            raise unknown_name("suite", anchor.suite, suites)
+        require_known("suite", anchor.suite, suites)
     first, second = suites[small.suite], suites[large.suite]
     if first.between or second.between or first.datasets or second.datasets:
         message = f"suite {suite.id}: neither suite may have datasets or lie between others itself"

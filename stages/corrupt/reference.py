@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.manifest import unknown_name
+from pipeline.manifest import require_known
 from stages.vocabulary import SEVERITIES
 
 PACKAGE = "imagecorruptions"
@@ -87,8 +87,7 @@ def reference_corrupt(
     """
     from PIL import Image
 
-    if corruption not in CORRUPTIONS:
-        raise unknown_name("corruption", corruption, CORRUPTIONS)
+    require_known("corruption", corruption, CORRUPTIONS)
     fault = _fault(image, severity)
     if fault:
         raise DataError(fault)

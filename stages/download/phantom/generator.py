@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
-from pipeline.manifest import unknown_name
+from pipeline.manifest import require_known
 from pipeline.stream import Stream
 from stages.download.phantom.canvas import Drawing, block_sums, canvas_of, quantised
 
@@ -118,8 +118,7 @@ def label_of(modality: str, split: str, index: int, *, classes: int, seed: int =
     UsageError
         As `generate`.
     """
-    if modality not in MODALITIES:
-        raise unknown_name("modality", modality, MODALITIES)
+    require_known("modality", modality, MODALITIES)
     known = MODALITIES[modality].classes
     if classes != len(known):
         message = f"modality {modality} has {len(known)} classes, not {classes}: {', '.join(known)}"

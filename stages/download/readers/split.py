@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import DataError
-from pipeline.manifest import unknown_name
+from pipeline.manifest import require_known
 from stages.download.schema import Dataset
 
 
@@ -114,8 +114,7 @@ def declared_splits(dataset: Dataset) -> tuple[str, ...]:
 
 def require_split(dataset: Dataset, split: str, known: Sequence[str]) -> None:
     """Refuse a split that the dataset does not have."""
-    if split not in known:
-        raise unknown_name(f"split of {dataset.id}", split, known)
+    require_known(f"split of {dataset.id}", split, known)
 
 
 def _count_faults(reader: SplitReader) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from pipeline.artifact import Artifact
 from pipeline.digest import Json
-from pipeline.manifest import unknown_name
+from pipeline.manifest import require_known
 from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
 from pipeline.store import Store
@@ -127,8 +127,7 @@ def segmentation_split_node(
         If the dataset has no such split.
     """
     counts = _counts(store, dataset)
-    if split not in counts:
-        raise unknown_name(f"split of dataset {dataset.id}", split, counts)
+    require_known(f"split of dataset {dataset.id}", split, counts)
     parameters: dict[str, Json] = {
         "dataset": dataset.id,
         "split": split,
