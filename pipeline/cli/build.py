@@ -203,9 +203,9 @@ def _require_device(device: str, nodes: Sequence[Node]) -> None:
     if not any(split_name(node.recipe.name.partition("/")[0])[1] == "torch" for node in nodes):
         message = "--device is for sets that torch renders: add --backend torch"
         raise UsageError(message)
-    from stages.corrupt.on_torch.device import chosen_device
+    from stages.device import choose_device
 
-    chosen_device(device)
+    choose_device(device)
 
 
 def _require_preview(target: str, severity: int | None, out: Path | None, *, preview: bool) -> None:

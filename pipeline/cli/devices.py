@@ -109,7 +109,7 @@ class OnDevices:
     def _present(self) -> Sequence[str]:
         """Return the named devices, those that "auto" and "cuda" stand for each by its number."""
         if len(self.names) > 1:
-            from stages.embed.batches import choose_device
+            from stages.device import choose_device
 
             for name in self.names:
                 choose_device(name)

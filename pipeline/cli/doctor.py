@@ -111,7 +111,7 @@ def _installed() -> list[tuple[str, str | None]]:
 
 
 def _device(name: str) -> str:
-    from stages.embed.batches import choose_device
+    from stages.device import choose_device
 
     return str(choose_device(name))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from pipeline.errors import DataError, UsageError
+from pipeline.errors import DataError
 from stages.embed.ahead import Ahead
 from stages.embed.encoder import Embeddings
 
@@ -149,30 +149,3 @@ class _Owed:
         if self._arrived is not None:
             self._arrived.synchronize()
         self._place[:] = self._outputs.numpy()
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device that `name` asks for: "auto" is the first CUDA device, else the CPU.
-
-    Raises
-    ------
-    UsageError
-        If the name is unknown or this machine has no such device.
-    """
-    import torch  # as above
-
-    available = torch.cuda.is_available()
-    if name == "auto":
-        return torch.device("cuda" if available else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        message = f"unknown device {name!r}; give auto, cpu, cuda or cuda:<number>"
-        raise UsageError(message) from error
-    if device.type not in {"cpu", "cuda"}:
-        message = f"device {name!r} is not supported; give auto, cpu, cuda or cuda:<number>"
-        raise UsageError(message)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        message = f"there is no device {name!r} on this machine; give --device cpu"
-        raise UsageError(message)
-    return device

@@ -227,23 +227,7 @@ def patch_node(
     outline = image_outline(encoder.manifest, identity)
     chosen = outline.chosen(blocks, encoder.manifest.id, "image")
     features = Features(encoder, chosen, outline, PATCHES)
-    return Node(
-        Recipe(
-            PATCH_FEATURES,
-            f"{encoder.manifest.id}/{images.recipe.name}",
-            VERSION,
-            features.parameters(identity),
-            {"images": images.recipe},
-        ),
-        EmbedPatches(features),
-        rows=images.rows,
-        row_bytes=features.row_bytes,
-        slots=features.slots(images.rows),
-        inputs={"images": images},
-        attributes=features.attributes(),
-        tolerance=features.items.tolerance,
-        aligned="images",
-    )
+    return _node(PATCH_FEATURES, EmbedPatches(features), features, identity, {"images": images})
 
 
 def token_node(
@@ -264,20 +248,28 @@ def token_node(
     outline = text_outline(encoder.manifest, identity)
     chosen = outline.chosen(blocks, encoder.manifest.id, "text")
     features = Features(encoder, chosen, outline, TOKENS)
+    return _node(TOKEN_FEATURES, EmbedTokens(features), features, identity, {"prompts": prompts})
+
+
+def _node(
+    kind: str,
+    stage: EmbedPatches | EmbedTokens,
+    features: Features,
+    identity: Mapping[str, Json],
+    source: Mapping[str, Node],
+) -> Node:
+    """Return the features of the one artifact in `source`, row by row."""
+    ((aligned, node),) = source.items()
+    name = f"{features.encoder.manifest.id}/{node.recipe.name}"
+    inputs = {aligned: node.recipe}
     return Node(
-        Recipe(
-            TOKEN_FEATURES,
-            f"{encoder.manifest.id}/{prompts.recipe.name}",
-            VERSION,
-            features.parameters(identity),
-            {"prompts": prompts.recipe},
-        ),
-        EmbedTokens(features),
-        rows=prompts.rows,
+        Recipe(kind, name, VERSION, features.parameters(identity), inputs),
+        stage,
+        rows=node.rows,
         row_bytes=features.row_bytes,
-        slots=features.slots(prompts.rows),
-        inputs={"prompts": prompts},
+        slots=features.slots(node.rows),
+        inputs=source,
         attributes=features.attributes(),
         tolerance=features.items.tolerance,
-        aligned="prompts",
+        aligned=aligned,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from stages.corrupt.kernels.kernel import Images, Parameters, runs
-from stages.corrupt.on_torch.device import chosen_device
+from stages.device import choose_device
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ class BatchedKernel:
         """Return a `Kernel.apply` that works on `device`: "auto", "cpu", "cuda" or "cuda:1"."""
 
         def apply(images: Images, parameters: Sequence[Parameters], corrupted: Images) -> None:
-            chosen = chosen_device(device)
+            chosen = choose_device(device)
             # torch warns of memory that must not be written, though it is only read here.
             readable = images if images.flags.writeable else images.copy()
             with _ONE_AT_A_TIME:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.digest import Json, digest_file
 from pipeline.errors import DataError
-from stages.embed.batches import FixedBatches, choose_device
+from stages.device import choose_device
+from stages.embed.batches import FixedBatches
 from stages.embed.encoder import Digest, Encoder
 from stages.embed.model_encoder import (
     ModelEncoder,

@@ -15,7 +15,8 @@ import numpy as np
 
 from pipeline.digest import Json, digest_file
 from pipeline.errors import DataError
-from stages.embed.batches import FixedBatches, choose_device
+from stages.device import choose_device
+from stages.embed.batches import FixedBatches
 from stages.embed.checkpoint import (
     Checkpoint,
     architecture_of,

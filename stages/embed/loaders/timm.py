@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from pipeline.digest import Json, digest_file
 from pipeline.errors import DataError
+from stages.device import choose_device
 from stages.embed.agreement import Stated, require_agreement
-from stages.embed.batches import FixedBatches, choose_device
+from stages.embed.batches import FixedBatches
 from stages.embed.checkpoint import Config, read_json
 from stages.embed.encoder import Digest, Encoder
 from stages.embed.model_encoder import ModelEncoder

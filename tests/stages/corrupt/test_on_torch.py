@@ -277,11 +277,11 @@ def test_a_device_that_is_not_there(
 
 def test_auto_is_the_gpu_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the CPU."""
-    from stages.corrupt.on_torch.device import chosen_device
+    from stages.device import choose_device
 
     for there, kind in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
-        assert chosen_device("auto").type == kind
+        assert choose_device("auto").type == kind
 
 
 def test_naming_the_kernels_loads_no_torch() -> None:

@@ -1,4 +1,4 @@
-"""The device that renders: a resource, which changes no pixel."""
+"""The device of torch that renders or embeds: a resource, which enters no key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 
-def chosen_device(name: str) -> torch.device:
+def choose_device(name: str) -> torch.device:
     """Return the device that `name` asks for: "auto" is the first CUDA device, else the CPU.
 
     Raises
@@ -18,7 +18,7 @@ def chosen_device(name: str) -> torch.device:
     UsageError
         If the name is unknown or this machine has no such device.
     """
-    import torch  # only where it renders
+    import torch  # only where something is rendered or embedded
 
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
