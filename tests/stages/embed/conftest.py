@@ -5,21 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 import string
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stages.embed.schema import EncoderManifest
-from tests.stages.embed.tiny import (
-    BERT_MODEL,
-    CLIP_MODEL,
-    MEAN,
-    STD,
-    TEXT_REPOSITORY,
-    Declare,
-    write_config,
-)
+from tests.stages.embed.tiny import BERT_MODEL, CLIP_MODEL, Copy, Put, write_config
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -28,57 +18,6 @@ def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="session")
-def declare_clip() -> Declare:
-    """Return a function giving the manifest of the tiny CLIP, with changes by top-level field."""
-
-    def declare(**changes: object) -> EncoderManifest:
-        declared: dict[str, object] = {
-            "schema": 1,
-            "id": "tiny-clip",
-            "title": "Tiny CLIP",
-            "description": "Random weights.",
-            "citation": "none",
-            "family": "open_clip",
-            "kind": "vision-language",
-            "width": 16,
-            "input_size": 32,
-            "licence": {"spdx": "CC0-1.0", "source": "the tests"},
-            "pretraining_data": ("nothing: random weights",),
-            "weights": {"repository": "some-lab/tiny-clip"},
-            "preprocessing": {
-                "resize_mode": "shortest",
-                "interpolation": "bicubic",
-                "mean": MEAN,
-                "std": STD,
-            },
-            "text": {"tokenizer": "clip", "context_length": 12},
-        }
-        return EncoderManifest.model_validate(declared | changes)
-
-    return declare
-
-
-@pytest.fixture(scope="session")
-def declare_bert(declare_clip: Declare) -> Declare:
-    """Return a function giving the manifest of the tiny model with a BERT text tower."""
-
-    def declare(**changes: object) -> EncoderManifest:
-        declared: dict[str, object] = {
-            "id": "tiny-bert-clip",
-            "input_size": 160,
-            "weights": {"repository": "some-lab/tiny-bert-clip"},
-            "text": {
-                "tokenizer": "hugging-face",
-                "context_length": 24,
-                "repository": TEXT_REPOSITORY,
-            },
-        }
-        return declare_clip(**declared | changes)
-
-    return declare
 
 
 @pytest.fixture(scope="session")
@@ -133,7 +72,7 @@ def bert_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
+def copy_of(tmp_path: Path) -> Copy:
     """Return a function that copies a folder, to be damaged."""
 
     def copy(folder: Path) -> Path:
@@ -143,7 +82,7 @@ def copy_of(tmp_path: Path) -> Callable[[Path], Path]:
 
 
 @pytest.fixture
-def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], Path]:
+def hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Put:
     """Return a function that puts files into an otherwise empty hub cache, as one repository."""
     from huggingface_hub import constants
 

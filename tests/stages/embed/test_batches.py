@@ -19,7 +19,7 @@ from stages.embed.loaded import LoadedOnce
 from stages.embed.loaders import loader
 from stages.embed.processor import compute_threads, cores
 from stages.embed.testing import TEXTS, generated_images
-from tests.stages.embed.tiny import Declare
+from tests.stages.embed.tiny import declare_clip
 
 CPU = torch.device("cpu")
 WIDTH = 3
@@ -81,7 +81,7 @@ def test_a_single_row_without_memory():
         FixedBatches(CPU, 4).run(short_of_memory(0, []), rows(3).__getitem__, 3, WIDTH)
 
 
-def test_an_encoder_survives_too_little_memory(declare_clip: Declare, clip_folder: Path):
+def test_an_encoder_survives_too_little_memory(clip_folder: Path):
     """Images and texts are embedded equally after an out-of-memory error of the model."""
     images = generated_images(11, 40, 48, 3)
     usual, short = (
@@ -133,7 +133,7 @@ def test_inputs_are_made_ahead_in_order_and_not_all_at_once():
     assert all(ahead <= done + 4 for done, ahead in enumerate(computed))
 
 
-def test_units_on_a_processor_take_turns(declare_clip: Declare):
+def test_units_on_a_processor_take_turns():
     """A learned model on the CPU embeds one unit at a time; a formula any number."""
     assert LoadedOnce(declare_clip(), None, "cpu").at_once is False
 
@@ -198,7 +198,6 @@ def test_threads_of_a_model_on_the_processor(
     ours: str,
     asked: int | None,
     expected: int,
-    declare_clip: Declare,
     clip_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
 ):

@@ -30,7 +30,7 @@ from tests.stages.embed import test_hugging_face_clip as hf
 from tests.stages.embed import test_robustmedclip as robust
 from tests.stages.embed import test_timm as timm_tests
 from tests.stages.embed.test_quality_gates import ROWS, build, pictures, refused
-from tests.stages.embed.tiny import BERT_MODEL, CLIP_MODEL, Declare, write_config
+from tests.stages.embed.tiny import BERT_MODEL, CLIP_MODEL, declare_bert, declare_clip, write_config
 from tests.stages.embed.tiny_medclip import (
     Plain,
     declare_medclip,
@@ -70,7 +70,7 @@ def pixels_of(encoder: Any) -> torch.Tensor:
     return encoder.prepare_images(IMAGES)
 
 
-def test_open_clip_images(declare_clip: Declare, clip_folder: Path) -> None:
+def test_open_clip_images(clip_folder: Path) -> None:
     """Patches of CLIP's own tower are those of open_clip's intermediates, class token first."""
     import open_clip
 
@@ -90,7 +90,7 @@ def test_open_clip_images(declare_clip: Declare, clip_folder: Path) -> None:
     close(features(encoder, outline, IMAGES, 1), expected[:, 1:])
 
 
-def test_open_clip_resnet(declare_clip: Declare, tmp_path: Path) -> None:
+def test_open_clip_resnet(tmp_path: Path) -> None:
     """Stages of CLIP's ResNets are the feature maps that open_clip returns, row by row."""
     import open_clip
     from safetensors.torch import save_file
@@ -115,7 +115,7 @@ def test_open_clip_resnet(declare_clip: Declare, tmp_path: Path) -> None:
         close(features(encoder, outline, IMAGES, stage), expected)
 
 
-def test_robustmedclip(declare_bert: Declare, bert_folder: Path, tmp_path: Path) -> None:
+def test_robustmedclip(bert_folder: Path, tmp_path: Path) -> None:
     """Patches of the tuned tower are those with its adapters run beside the weights."""
     shutil.copytree(bert_folder, tmp_path, dirs_exist_ok=True)
     (tmp_path / "open_clip_pytorch_model.bin").unlink()
@@ -136,7 +136,7 @@ def test_robustmedclip(declare_bert: Declare, bert_folder: Path, tmp_path: Path)
     close(found, torch.cat([prefix, patches], 1)[:, None])
 
 
-def test_open_clip_texts(declare_clip: Declare, clip_folder: Path) -> None:
+def test_open_clip_texts(clip_folder: Path) -> None:
     """Tokens of CLIP's own text tower are those of open_clip's intermediates."""
     import open_clip
 
@@ -153,7 +153,7 @@ def test_open_clip_texts(declare_clip: Declare, clip_folder: Path) -> None:
     close(found, torch.stack(own["text_intermediates"], 1))
 
 
-def test_timm_trunk_and_bert(declare_bert: Declare, bert_folder: Path) -> None:
+def test_timm_trunk_and_bert(bert_folder: Path) -> None:
     """BiomedCLIP's towers: the trunk's intermediates are timm's, the text's transformers'."""
     import open_clip
 
@@ -272,7 +272,7 @@ def test_blocks_of_different_shape_or_none(tmp_path: Path) -> None:
         outline.chosen([2, 3], "it", "image")
 
 
-def test_a_tower_that_is_not_as_outlined(declare_clip: Declare, clip_folder: Path) -> None:
+def test_a_tower_that_is_not_as_outlined(clip_folder: Path) -> None:
     """What a block returns is not stored if it is of another shape than was planned."""
     encoder, _ = prepared(declare_clip(), clip_folder)
     assert isinstance(encoder, HasBlocks)
@@ -365,7 +365,7 @@ ARCHITECTURE = {"architecture": {"vision_cfg": {"layers": 2, "width": 768, "patc
 """Of a tower whose features are large: 1025 tokens of 768, 21 rows a shard."""
 
 
-def test_rows_in_shards_by_bytes(declare_clip: Declare, tmp_path: Path) -> None:
+def test_rows_in_shards_by_bytes(tmp_path: Path) -> None:
     """Shards hold about as many bytes as those of images; rows and ids are the images'."""
     node = patch_node(Ready(declare_clip(), Grey()), ARCHITECTURE, pictures(), [-1])
     assert (node.slots, node.shards) == (16, 2)
@@ -388,7 +388,6 @@ def test_rows_in_shards_by_bytes(declare_clip: Declare, tmp_path: Path) -> None:
     ],
 )
 def test_gates(
-    declare_clip: Declare,
     tmp_path: Path,
     grey: Grey,
     dtype: str,
@@ -400,7 +399,7 @@ def test_gates(
     refused(tmp_path, node, kind, fault)
 
 
-def test_the_key(declare_clip: Declare) -> None:
+def test_the_key() -> None:
     """Blocks and stored type are in the key, in whatever way the blocks are named."""
 
     def key(*blocks: int, dtype: str = "float32") -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,23 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.errors import DataError, ManifestError, MissingInputError
 from pipeline.manifest import read_manifest
-from stages.embed.encoder import Encoder, EqualImages
+from stages.embed.encoder import EqualImages
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
-from tests.stages.embed.tiny import loaded_by_identity
+from tests.stages.embed import tiny
+from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.tiny import (
+    MEAN,
+    STD,
+    Copy,
+    Put,
+    change_json,
+    load,
+    preprocessing,
+    shipped,
+)
 
-Copy = Callable[[Path], Path]
-MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 SIZE = 32
 PREPARED = {
     "crop_size": SIZE,
@@ -32,45 +40,25 @@ PREPARED = {
     "do_normalize": True,
     "do_resize": True,
     "feature_extractor_type": "CLIPFeatureExtractor",
-    "image_mean": MEAN,
-    "image_std": STD,
+    "image_mean": list(MEAN),
+    "image_std": list(STD),
     "resample": 3,
     "size": SIZE,
 }
 """As the first published preprocessor_config.json are written; later ones are tested too."""
 START, END = "<|startoftext|>", "<|endoftext|>"
+identity = loader("hugging_face_clip").identity
 
 
 def declare(**changes: object) -> EncoderManifest:
     """Return the manifest of the tiny CLIP, with changes by top-level field."""
     declared: dict[str, object] = {
-        "schema": 1,
         "id": "tiny-hf-clip",
-        "title": "Tiny",
-        "description": "Random weights.",
-        "citation": "none",
         "family": "hugging_face_clip",
-        "kind": "vision-language",
-        "width": 16,
-        "input_size": SIZE,
-        "licence": {"spdx": "CC0-1.0", "source": "the tests"},
-        "pretraining_data": ("nothing: random weights",),
         "weights": {"repository": "some-lab/tiny-hf-clip"},
-        "preprocessing": preprocessing(),
         "text": {"tokenizer": "hugging-face", "context_length": 24},
     }
-    return EncoderManifest.model_validate(declared | changes)
-
-
-def preprocessing(**changes: object) -> dict[str, object]:
-    """Return the declared preprocessing, with changes."""
-    own: dict[str, object] = {
-        "resize_mode": "shortest",
-        "interpolation": "bicubic",
-        "mean": tuple(MEAN),
-        "std": tuple(STD),
-    }
-    return own | changes
+    return tiny.declare(**declared | changes)
 
 
 def write_tokenizer(folder: Path) -> int:
@@ -122,17 +110,6 @@ def weights_of(folder: Path) -> Path:
     return folder / "model.safetensors"
 
 
-def change(path: Path, **changes: object) -> None:
-    """Change fields of the first level of a JSON file; none removes."""
-    changed = json.loads(path.read_text()) | changes
-    path.write_text(json.dumps({k: v for k, v in changed.items() if v is not None}))
-
-
-def load(manifest: EncoderManifest, weights: Path | None, **resources_: object) -> Encoder:
-    """Return the encoder on the CPU."""
-    return loader("hugging_face_clip").load(manifest, weights, **{"device": "cpu", **resources_})
-
-
 def processor(folder: Path) -> Any:
     """Return transformers' own preparation of images, that which uses Pillow."""
     import transformers
@@ -171,13 +148,21 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("tiny-hf-clip"))
 
 
-class TestTinyClip(VisionLanguageContract):
-    """A CLIP of transformers keeps the contract."""
+class TestTinyClip(CheckpointContract, VisionLanguageContract):
+    """A CLIP of transformers keeps the contracts."""
+
+    needed = (
+        ("model.safetensors", "model.safetensors or pytorch_model.bin of"),
+        ("config.json", "config.json of"),
+        ("preprocessor_config.json", "preprocessor_config.json or processor_config.json of"),
+        ("merges.txt", "tokenizer.json, or vocab.json and merges.txt, of"),
+    )
+    tokenizer = "tokenizer.json"
 
     @pytest.fixture(scope="class")
     @classmethod
-    def encoder(cls, folder):
-        return load(declare(), folder, batch_size=3)
+    def checkpoint(cls, folder):
+        return declare(), folder
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (32, 32), (33, 57), (80, 41), (64, 64), (47, 32)])
@@ -211,7 +196,7 @@ def test_other_preprocessing_equals_transformers(
     other = copy_of(folder)
     later = {"crop_size": {"height": SIZE, "width": SIZE}, "do_rescale": True}
     kind = {"feature_extractor_type": None, "image_processor_type": "CLIPImageProcessor"}
-    change(other / "preprocessor_config.json", **later, **kind, **stated)
+    change_json(other / "preprocessor_config.json", **later, **kind, **stated)
     images = generated_images(3, 45, 38, 3)
     encoder = load(declare(preprocessing=preprocessing(**declared)), other)
     expected = reference(other, images)[0]
@@ -261,7 +246,7 @@ def test_the_largest_token_of_older_configurations(folder: Path, copy_of: Copy):
     """With `eos_token_id` 2, as first published, the embedding is that of the largest token."""
     other = copy_of(folder)
     config = json.loads((other / "config.json").read_text())
-    change(other / "config.json", text_config=config["text_config"] | {"eos_token_id": 2})
+    change_json(other / "config.json", text_config=config["text_config"] | {"eos_token_id": 2})
     found = load(declare(), other).text.encode_texts(TEXTS)
     np.testing.assert_allclose(
         found, reference(folder, generated_images(1, 32, 32, 3))[1], atol=1e-5
@@ -271,7 +256,7 @@ def test_the_largest_token_of_older_configurations(folder: Path, copy_of: Copy):
 def test_half_precision_files_are_computed_in_full(folder: Path, copy_of: Copy):
     """A configuration or file in float16 does not make the computation one."""
     other = copy_of(folder)
-    change(other / "config.json", torch_dtype="float16")
+    change_json(other / "config.json", torch_dtype="float16")
     images = generated_images(2, 40, 40, 3)
     expected = load(declare(), folder).encode_images(images)
     np.testing.assert_array_equal(load(declare(), other).encode_images(images), expected)
@@ -295,33 +280,14 @@ def test_vision_only(folder: Path, copy_of: Copy):
     np.testing.assert_array_equal(encoder.encode_images(images), expected)
 
 
-def test_from_the_hub_cache_and_by_file(folder: Path, hub_cache: Callable[[str, Path], Path]):
+def test_from_the_hub_cache_and_by_file(folder: Path, hub_cache: Put):
     """The hub cache, or a weights file with its repository around it, is as good as a folder."""
-    identity = loader("hugging_face_clip").identity
     expected = identity(declare(), folder)
     with pytest.raises(MissingInputError, match=r"hf download some-lab/tiny-hf-clip model.safete"):
         identity(declare(), None)
     hub_cache("some-lab/tiny-hf-clip", folder)
     assert identity(declare(), None) == expected
     assert identity(declare(), weights_of(folder)) == expected
-
-
-@pytest.mark.parametrize(
-    ("gone", "named"),
-    [
-        ("model.safetensors", "model.safetensors or pytorch_model.bin of"),
-        ("config.json", "config.json of"),
-        ("preprocessor_config.json", "preprocessor_config.json or processor_config.json of"),
-        ("merges.txt", "tokenizer.json, or vocab.json and merges.txt, of"),
-    ],
-)
-def test_missing_files_are_named(gone: str, named: str, folder: Path, copy_of: Copy):
-    """A file that is not there is named with the folder."""
-    other = copy_of(folder)
-    (other / gone).unlink()
-    with pytest.raises(MissingInputError) as caught:
-        load(declare(), other)
-    assert f"{named} {other}" in str(caught.value)
 
 
 def test_everything_missing_is_named_at_once(tmp_path: Path):
@@ -364,9 +330,9 @@ def test_everything_missing_is_named_at_once(tmp_path: Path):
 def test_another_preprocessing(stated: dict[str, object], fault: str, folder: Path, copy_of: Copy):
     """What preprocessor_config.json states or means otherwise than the manifest is refused."""
     other = copy_of(folder)
-    change(other / "preprocessor_config.json", **stated)
+    change_json(other / "preprocessor_config.json", **stated)
     with pytest.raises(DataError, match=fault) as caught:
-        loader("hugging_face_clip").identity(declare(), other)
+        identity(declare(), other)
     where = other / "preprocessor_config.json"
     assert str(caught.value).startswith(f"{where}: is not the encoder tiny-hf-clip: ")
     assert len(str(caught.value).splitlines()) == 1
@@ -386,16 +352,16 @@ def test_another_preprocessing(stated: dict[str, object], fault: str, folder: Pa
 def test_another_configuration(changes: dict[str, object], fault: str, folder: Path):
     """What config.json states otherwise than the manifest is refused."""
     with pytest.raises(DataError, match=rf"config.json: is not the encoder .*{fault}"):
-        loader("hugging_face_clip").identity(declare(**changes), folder)
+        identity(declare(**changes), folder)
 
 
 def test_the_configuration_of_another_kind(folder: Path, copy_of: Copy):
     """A config.json of another type of model, or without one, is refused."""
     other = copy_of(folder)
-    change(other / "config.json", model_type="siglip")
+    change_json(other / "config.json", model_type="siglip")
     with pytest.raises(DataError, match=r'model_type is "siglip", the manifest says "clip"'):
         load(declare(), other)
-    change(other / "config.json", model_type=None)
+    change_json(other / "config.json", model_type=None)
     with pytest.raises(DataError, match=r"config.json: states no model_type"):
         load(declare(), other)
 
@@ -404,26 +370,9 @@ def test_impossible_architecture(folder: Path, copy_of: Copy):
     """A configuration that transformers cannot build is one error naming the folder."""
     other = copy_of(folder)
     config = json.loads((other / "config.json").read_text())
-    change(other / "config.json", vision_config=config["vision_config"] | {"hidden_size": 33})
+    change_json(other / "config.json", vision_config=config["vision_config"] | {"hidden_size": 33})
     with pytest.raises(
         DataError, match=rf"{other}: its config.json is no tiny-hf-clip: "
-    ) as caught:
-        load(declare(), other)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize("kept", [0, 7, 0.5], ids=["empty", "header", "half"])
-@pytest.mark.parametrize("name", ["model.safetensors", "pytorch_model.bin"])
-def test_truncated_weights(kept: float, name: str, folder: Path, copy_of: Copy):
-    """A weights file that was cut short is one error naming it."""
-    other = copy_of(folder)
-    if name == "pytorch_model.bin":
-        torch.save(load_file(weights_of(other)), other / name)
-        weights_of(other).unlink()
-    data = (other / name).read_bytes()
-    (other / name).write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
-    with pytest.raises(
-        DataError, match=rf"{name}: cannot be read .* tensors are expected: "
     ) as caught:
         load(declare(), other)
     assert len(str(caught.value).splitlines()) == 1
@@ -451,22 +400,14 @@ def test_the_tokenizer_of_another_model(folder: Path, copy_of: Copy):
     """A tokenizer that never gives the token the model looks for, or too many, is refused."""
     other = copy_of(folder)
     config = json.loads((other / "config.json").read_text())
-    change(other / "config.json", text_config=config["text_config"] | {"eos_token_id": 5})
+    change_json(other / "config.json", text_config=config["text_config"] | {"eos_token_id": 5})
     with pytest.raises(DataError, match=rf"{other}: its tokenizer is not .* with token 5, where"):
         load(declare(), other)
     shutil.rmtree(other)
     other = copy_of(folder)
     vocabulary = json.loads((other / "vocab.json").read_text())
-    change(other / "vocab.json", one_more=len(vocabulary))
+    change_json(other / "vocab.json", one_more=len(vocabulary))
     with pytest.raises(DataError, match=rf"{other}: its tokenizer .* {len(vocabulary) + 1} tokens"):
-        load(declare(), other)
-
-
-def test_broken_tokenizer(folder: Path, copy_of: Copy):
-    """Tokenizer files that cannot be read are one error naming their folder."""
-    other = copy_of(folder)
-    (other / "tokenizer.json").write_text("{}")
-    with pytest.raises(DataError, match=rf"{other}: its tokenizer files cannot be read"):
         load(declare(), other)
 
 
@@ -475,24 +416,18 @@ def test_code_of_a_repository_is_not_run(folder: Path, copy_of: Copy):
     other = copy_of(folder)
     (other / "own.py").write_text("raise SystemExit")
     own = {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": [None, "own.Own"]}}
-    change(other / "tokenizer_config.json", **own)
-    change(other / "config.json", auto_map={"AutoTokenizer": [None, "own.Own"]})
+    change_json(other / "tokenizer_config.json", **own)
+    change_json(other / "config.json", auto_map={"AutoTokenizer": [None, "own.Own"]})
     with pytest.raises(DataError, match=r"its tokenizer files cannot be read"):
         load(declare(), other)
-
-
-def test_identity_loads_no_model_library(folder: Path):
-    """The identity needs neither torch nor a library of models or images."""
-    assert loaded_by_identity(declare(), folder) == ""
 
 
 def test_identity_holds_what_determines_the_output(folder: Path, copy_of: Copy):
     """Weights, vocabulary, architecture and preprocessing enter the key; the place does not."""
     other = copy_of(folder)
-    identity = loader("hugging_face_clip").identity
     first = identity(declare(), folder)
     assert identity(declare(), other) == first
-    change(other / "config.json", transformers_version="4.21.0", _name_or_path="somewhere")
+    change_json(other / "config.json", transformers_version="4.21.0", _name_or_path="somewhere")
     assert identity(declare(), other) == first
     assert set(first["tokenizer"]["files"]) == {
         "vocab.json",
@@ -504,17 +439,16 @@ def test_identity_holds_what_determines_the_output(folder: Path, copy_of: Copy):
     assert identity(declare(), other) != first
     shutil.copy(folder / "merges.txt", other)
     assert identity(declare(), other) == first
-    config = json.loads((other / "config.json").read_text())
-    change(other / "config.json", vision_config=config["vision_config"] | {"hidden_act": "gelu"})
+    vision = json.loads((other / "config.json").read_text())["vision_config"]
+    change_json(other / "config.json", vision_config=vision | {"hidden_act": "gelu"})
     assert identity(declare(), other) != first
 
 
-def test_the_shipped_manifest(folder: Path):
+def test_the_shipped_manifest():
     """PubMedCLIP is a ViT-B/32 prepared as CLIP's own image processor does by default."""
     import transformers
 
-    path = resources.files("manifests") / "encoders" / "pubmedclip.toml"
-    manifest = read_manifest(path, EncoderManifest)
+    manifest = shipped("pubmedclip")
     config = transformers.CLIPConfig()
     assert manifest.width == config.projection_dim
     assert manifest.input_size == config.vision_config.image_size

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,19 @@ import torch
 from PIL import Image
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.manifest import read_manifest
-from stages.embed.encoder import Encoder, Images
+from stages.embed.encoder import Images
 from stages.embed.loaders import loader
-from stages.embed.schema import EncoderManifest
 from stages.embed.testing import VisionLanguageContract, generated_images
-from tests.stages.embed.tiny import loaded_by_identity
+from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.tiny import (
+    Copy,
+    Put,
+    change_json,
+    change_state,
+    load,
+    preprocessing,
+    shipped,
+)
 from tests.stages.embed.tiny_medclip import (
     BERT,
     BERT_REPOSITORY,
@@ -35,17 +41,8 @@ from tests.stages.embed.tiny_medclip import (
     write_text_files,
 )
 
-Copy = Callable[[Path], Path]
-Put = Callable[[str, Path], Path]
-
 identity = loader("medclip").identity
 TOLERANCE = 2e-5
-ENCODERS = Path(__file__).parents[3] / "manifests" / "encoders"
-
-
-def load(manifest: EncoderManifest, weights: Path | None, **resources: object) -> Encoder:
-    """Return the encoder on the CPU."""
-    return loader("medclip").load(manifest, weights, **{"device": "cpu", **resources})
 
 
 @pytest.fixture(scope="module", params=["swin", "resnet50"])
@@ -73,22 +70,33 @@ def plain(architecture: str) -> Plain:
     return Plain(architecture, ("swin", "resnet50").index(architecture))
 
 
-class TestSwin(VisionLanguageContract):
-    """MedCLIP with a Swin transformer keeps the contract."""
+class TestSwin(CheckpointContract, VisionLanguageContract):
+    """MedCLIP with a Swin transformer keeps the contracts."""
+
+    needed = (
+        ("pytorch_model.bin", "pytorch_model.bin,"),
+        ("tiny-swin/config.json", '"swin" of'),
+        ("tiny-bert/config.json", '"bert" of'),
+        ("tiny-bert/vocab.txt", "or vocab.txt"),
+    )
+    tokenizer = "tiny-bert/tokenizer.json"
 
     @pytest.fixture(scope="class")
     @classmethod
-    def encoder(cls, folders):
-        return load(declare_medclip("swin"), folders["swin"], batch_size=3)
+    def checkpoint(cls, folders):
+        return declare_medclip("swin"), folders["swin"]
 
 
-class TestResNet(VisionLanguageContract):
-    """MedCLIP with a ResNet-50 keeps the contract."""
+class TestResNet(CheckpointContract, VisionLanguageContract):
+    """MedCLIP with a ResNet-50 keeps the contracts."""
+
+    needed = (TestSwin.needed[0], *TestSwin.needed[2:])
+    tokenizer = TestSwin.tokenizer
 
     @pytest.fixture(scope="class")
     @classmethod
-    def encoder(cls, folders):
-        return load(declare_medclip("resnet50"), folders["resnet50"], batch_size=3)
+    def checkpoint(cls, folders):
+        return declare_medclip("resnet50"), folders["resnet50"]
 
 
 def padded(images: Images) -> torch.Tensor:
@@ -143,7 +151,9 @@ def test_logit_scale_is_bounded(
 ):
     """The exponential of the stored number, between 1 and 100 as MedCLIP's code bounds it."""
     folder = copy_of(folders["swin"])
-    change(folder, lambda state: state.update(logit_scale=torch.tensor([stored])))
+    change_state(
+        folder / "pytorch_model.bin", lambda state: state.update(logit_scale=torch.tensor([stored]))
+    )
     encoder = load(declare_medclip("swin"), folder)
     assert encoder.text.logit_scale == pytest.approx(scale, rel=1e-4)
 
@@ -174,12 +184,7 @@ def test_published_names_are_those_transformers_knows(folders: dict[str, Path], 
 
 def test_preparation_may_be_another(folders: dict[str, Path]):
     """A manifest may declare CLIP's preparation, as published evaluations of MedCLIP do."""
-    declared = {
-        "resize_mode": "shortest",
-        "interpolation": "bicubic",
-        "mean": (0.4, 0.5, 0.6),
-        "std": (0.2, 0.25, 0.3),
-    }
+    declared = preprocessing()
     images = generated_images(2, SIZE, SIZE, 3)
     manifest = declare_medclip("swin", preprocessing=declared)
     encoder = load(manifest, folders["swin"])
@@ -212,10 +217,9 @@ def test_identity_follows_the_files(
     manifest, folder = declare_medclip("swin"), copy_of(folders["swin"])
     before = identity(manifest, folder)
     path = folder / part
-    stated = json.loads(path.read_text())
-    path.write_text(json.dumps(stated | {"transformers_version": "9", "id2label": {"0": "b"}}))
+    change_json(path, transformers_version="9", id2label={"0": "b"})
     assert identity(manifest, folder) == before
-    path.write_text(json.dumps(stated | {content: "other"}))
+    change_json(path, **{content: "other"})
     assert identity(manifest, folder) != before
 
 
@@ -239,47 +243,6 @@ def test_everything_missing_is_named_at_once(tmp_path: Path):
             assert part in str(caught.value), part
 
 
-@pytest.mark.usefixtures("hub_cache")
-@pytest.mark.parametrize(
-    ("gone", "named"),
-    [
-        ("pytorch_model.bin", "pytorch_model.bin,"),
-        ("tiny-swin/config.json", '"swin" of'),
-        ("tiny-bert/config.json", '"bert" of'),
-        ("tiny-bert/vocab.txt", "or vocab.txt"),
-    ],
-)
-def test_one_missing_file(gone: str, named: str, folders: dict[str, Path], copy_of: Copy):
-    """Only what is missing is asked for, with the places where it was looked for."""
-    folder = copy_of(folders["swin"])
-    (folder / gone).unlink()
-    with pytest.raises(MissingInputError) as caught:
-        identity(declare_medclip("swin"), folder)
-    needed = [line for line in str(caught.value).splitlines() if line.startswith("  - ")]
-    assert len(needed) == 1
-    assert named in needed[0]
-    assert str(folder) in needed[0]
-
-
-def test_identity_loads_no_model_library(folders: dict[str, Path]):
-    """The identity needs neither torch nor a library of models or images."""
-    assert loaded_by_identity(declare_medclip("swin"), folders["swin"]) == ""
-
-
-@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.999])
-def test_truncated_weights(kept: float, folders: dict[str, Path], copy_of: Copy):
-    """A weights file cut short is one clear error naming it."""
-    folder = copy_of(folders["swin"])
-    path = folder / "pytorch_model.bin"
-    data = path.read_bytes()
-    path.write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
-    with pytest.raises(
-        DataError, match=r"pytorch_model.bin: cannot be read .* tensors are expected: "
-    ) as caught:
-        load(declare_medclip("swin"), folder)
-    assert len(str(caught.value).splitlines()) == 1
-
-
 def test_weights_of_another_model(folders: dict[str, Path], copy_of: Copy):
     """Missing, unexpected and ill-shaped tensors are all named, with the file and the encoder."""
     folder = copy_of(folders["swin"])
@@ -289,7 +252,7 @@ def test_weights_of_another_model(folders: dict[str, Path], copy_of: Copy):
         name = "text_model.projection_head.weight"
         state[name] = state[name][:, :8].clone()
 
-    change(folder, damage)
+    change_state(folder / "pytorch_model.bin", damage)
     with pytest.raises(DataError) as caught:
         load(declare_medclip("swin"), folder)
     message = str(caught.value)
@@ -318,12 +281,6 @@ def test_archives_are_unpacked_first(tmp_path: Path):
         identity(declare_medclip("swin"), path)
 
 
-def test_no_such_folder(tmp_path: Path):
-    """A `--weights` that does not exist is named."""
-    with pytest.raises(MissingInputError, match="nowhere: no such file or folder"):
-        identity(declare_medclip("swin"), tmp_path / "nowhere")
-
-
 @pytest.mark.parametrize(
     ("part", "setting", "fault"),
     [
@@ -337,8 +294,7 @@ def test_configurations_of_another_encoder(
 ):
     """Configurations that disagree with the manifest are refused before any model is built."""
     folder = copy_of(folders["swin"])
-    path = folder / part / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | setting))
+    change_json(folder / part / "config.json", **setting)
     with pytest.raises(DataError, match=fault):
         identity(declare_medclip("swin"), folder)
 
@@ -366,35 +322,12 @@ def test_impossible_configuration(folders: dict[str, Path], copy_of: Copy):
         load(declare_medclip("swin"), folder)
 
 
-def test_broken_tokenizer(folders: dict[str, Path], copy_of: Copy):
-    """Tokenizer files that cannot be read are one error naming their folder."""
-    folder = copy_of(folders["swin"])
-    (folder / "tiny-bert" / "tokenizer.json").write_text("{")
-    with pytest.raises(DataError, match=r"tiny-bert: its tokenizer files cannot be read"):
-        load(declare_medclip("swin"), folder)
-
-
-def test_loading_leaves_random_state_alone(folders: dict[str, Path]):
-    """Building the model draws no number from the caller's generator."""
-    before = torch.get_rng_state()
-    load(declare_medclip("swin"), folders["swin"])
-    assert torch.equal(torch.get_rng_state(), before)
-
-
 @pytest.mark.parametrize("name", ["medclip-vit", "medclip-rn50"])
 def test_shipped_manifests(name: str):
     """The shipped manifests declare MedCLIP's own preparation and context length."""
-    manifest = read_manifest(ENCODERS / f"{name}.toml", EncoderManifest)
+    manifest = shipped(name)
     assert manifest.id == name
     assert manifest.preprocessing.resize_mode == "pad-gray"
     assert manifest.preprocessing.mean == (MEAN,) * 3
     assert manifest.preprocessing.std == (STD,) * 3
     assert (manifest.width, manifest.input_size, manifest.text.context_length) == (512, 224, 77)
-
-
-def change(folder: Path, edit: Callable[[dict[str, torch.Tensor]], object]) -> None:
-    """Write the folder's weights again, edited."""
-    path = folder / "pytorch_model.bin"
-    state = torch.load(path, weights_only=True)
-    edit(state)
-    torch.save(state, path)

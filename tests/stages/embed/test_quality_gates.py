@@ -28,7 +28,7 @@ from stages.embed.loaded import LoadedOnce
 from stages.embed.probing import PROBE_ROWS, Probing
 from stages.embed.prompt_rows import prompt_rows_node
 from stages.embed.stage import ClassPrompt, image_node, prompt_node
-from tests.stages.embed.tiny import Declare
+from tests.stages.embed.tiny import declare_clip
 
 ROWS, SLOTS, WIDTH, BATCH = 25, 10, 16, 4
 BROKEN = 13
@@ -130,7 +130,7 @@ class Ready(LoadedOnce):
 
 
 @pytest.fixture
-def ready(declare_clip: Declare) -> Callable[..., Ready]:
+def ready() -> Callable[..., Ready]:
     """Return a function that gives an encoder, broken by what it does to its embeddings."""
     return lambda spoil=lambda found: found, **changes: Ready(declare_clip(**changes), spoil)
 

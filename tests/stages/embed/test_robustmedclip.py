@@ -15,12 +15,23 @@ from safetensors.torch import save_file
 from torch import nn
 
 from pipeline.errors import DataError, MissingInputError
-from pipeline.manifest import read_manifest
-from stages.embed.encoder import Encoder, Images
+from stages.embed.encoder import Images
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
-from tests.stages.embed.tiny import BERT_MODEL, Declare
+from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.tiny import (
+    BERT_MODEL,
+    MEAN,
+    STD,
+    Copy,
+    Put,
+    change_state,
+    declare_bert,
+    load,
+    preprocessing,
+    shipped,
+)
 from tests.stages.embed.tiny_medclip import (
     SIZE,
     Plain,
@@ -29,20 +40,35 @@ from tests.stages.embed.tiny_medclip import (
     write_text_files,
 )
 
-Copy = Callable[[Path], Path]
-Put = Callable[[str, Path], Path]
 State = dict[str, torch.Tensor]
 
 identity = loader("robustmedclip").identity
 TOLERANCE = 2e-5
 RANK = 4
 FILE = "exp-rank-4/vit/best_model/model.pth"
-ENCODERS = Path(__file__).parents[3] / "manifests" / "encoders"
 
 
-def load(manifest: EncoderManifest, weights: Path | None, **resources: object) -> Encoder:
-    """Return the encoder on the CPU."""
-    return loader("robustmedclip").load(manifest, weights, **{"device": "cpu", **resources})
+def declare_vit(**changes: object) -> EncoderManifest:
+    """Return the manifest of the tiny tuned BiomedCLIP."""
+    weights = {
+        "repository": "some-lab/tiny-robust",
+        "file": FILE,
+        "base": "some-lab/tiny-bert-clip",
+        "lora_rank": RANK,
+    }
+    own = {"id": "tiny-robust-vit", "family": "robustmedclip", "weights": weights}
+    return declare_bert(**own | changes)
+
+
+def declare_resnet(**changes: object) -> EncoderManifest:
+    """Return the manifest of the tiny tuned MedCLIP, prepared as it was tuned."""
+    declared: dict[str, object] = {
+        "id": "tiny-robust-resnet",
+        "family": "robustmedclip",
+        "weights": {"architecture": "resnet50", "file": "model.pth", "lora_rank": RANK},
+        "preprocessing": preprocessing(),
+    }
+    return declare_medclip("resnet50", **declared | changes)
 
 
 class AdaptedLinear(nn.Module):
@@ -170,7 +196,6 @@ def vit_folder(vit: PlainViT, bert_folder: Path, tmp_path_factory: pytest.TempPa
     for name in ("open_clip_config.json", "config.json", "vocab.txt", "tokenizer_config.json"):
         shutil.copy(bert_folder / name, folder)
     torch.save(vit.state(), folder / "model.pth")
-    save_file(published_adapters(vit.state()), folder / "lora_weights.safetensors")
     return folder
 
 
@@ -183,40 +208,6 @@ def resnet_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def declare_vit(declare_bert: Declare) -> Declare:
-    """Return a function giving the manifest of the tiny tuned BiomedCLIP."""
-
-    def declare(**changes: object) -> EncoderManifest:
-        weights = {
-            "repository": "some-lab/tiny-robust",
-            "file": FILE,
-            "base": "some-lab/tiny-bert-clip",
-            "lora_rank": RANK,
-        }
-        return declare_bert(
-            id="tiny-robust-vit", family="robustmedclip", **{"weights": weights} | changes
-        )
-
-    return declare
-
-
-def declare_resnet(**changes: object) -> EncoderManifest:
-    """Return the manifest of the tiny tuned MedCLIP, prepared as it was tuned."""
-    declared: dict[str, object] = {
-        "id": "tiny-robust-resnet",
-        "family": "robustmedclip",
-        "weights": {"architecture": "resnet50", "file": "model.pth", "lora_rank": RANK},
-        "preprocessing": {
-            "resize_mode": "shortest",
-            "interpolation": "bicubic",
-            "mean": (0.4, 0.5, 0.6),
-            "std": (0.2, 0.25, 0.3),
-        },
-    }
-    return declare_medclip("resnet50", **declared | changes)
-
-
 def published_adapters(state: State) -> State:
     """Return what the published code saves of the adapters: those of Q and V, by number."""
     adapters = {}
@@ -227,25 +218,40 @@ def published_adapters(state: State) -> State:
     return adapters | {"fc_64in_16out": torch.zeros(16, 64)}
 
 
-class TestViT(VisionLanguageContract):
-    """The tuned BiomedCLIP keeps the contract."""
+class TestViT(CheckpointContract, VisionLanguageContract):
+    """The tuned BiomedCLIP keeps the contracts."""
+
+    needed = (
+        ("model.pth", f"{FILE} of"),
+        ("open_clip_config.json", "open_clip_config.json of"),
+        ("config.json", "config.json (the text model's) of"),
+        ("vocab.txt", "tokenizer.json or vocab.txt of"),
+    )
+    tokenizer = "tokenizer.json"
 
     @pytest.fixture(scope="class")
     @classmethod
-    def encoder(cls, declare_vit, vit_folder):
-        return load(declare_vit(), vit_folder, batch_size=3)
+    def checkpoint(cls, vit_folder):
+        return declare_vit(), vit_folder
 
 
-class TestResNet(VisionLanguageContract):
-    """The tuned MedCLIP keeps the contract."""
+class TestResNet(CheckpointContract, VisionLanguageContract):
+    """The tuned MedCLIP keeps the contracts."""
+
+    needed = (
+        ("model.pth", "model.pth"),
+        ("tiny-bert/config.json", '"bert" of'),
+        ("tiny-bert/vocab.txt", "or vocab.txt"),
+    )
+    tokenizer = "tiny-bert/tokenizer.json"
 
     @pytest.fixture(scope="class")
     @classmethod
-    def encoder(cls, resnet_folder):
-        return load(declare_resnet(), resnet_folder, batch_size=3)
+    def checkpoint(cls, resnet_folder):
+        return declare_resnet(), resnet_folder
 
 
-def test_vit_equals_unmerged(declare_vit: Declare, vit: PlainViT, vit_folder: Path):
+def test_vit_equals_unmerged(vit: PlainViT, vit_folder: Path):
     """Adapters added into the weights give what they give when run beside them."""
     images = generated_images(3, 64, 64, 3)
     encoder = load(declare_vit(), vit_folder)
@@ -256,13 +262,11 @@ def test_vit_equals_unmerged(declare_vit: Declare, vit: PlainViT, vit_folder: Pa
 
 
 @pytest.mark.parametrize("matrix", "qkv")
-def test_every_adapter_counts(
-    matrix: str, declare_vit: Declare, vit: PlainViT, vit_folder: Path, copy_of: Copy
-):
+def test_every_adapter_counts(matrix: str, vit: PlainViT, vit_folder: Path, copy_of: Copy):
     """Each of query, key and value has its own third of the joint weights."""
     images = generated_images(2, 64, 64, 3)
     folder = copy_of(vit_folder)
-    change(folder, zeroed(rf"linear_b_{matrix}"))
+    change_state(folder / "model.pth", zeroed(rf"linear_b_{matrix}"))
     found = load(declare_vit(), folder).encode_images(images)
     layers = [getattr(b.attn.qkv, f"linear_b_{matrix}") for b in vit.model.visual.trunk.blocks]
     kept = [layer.weight.detach().clone() for layer in layers]
@@ -281,7 +285,7 @@ def test_resnet_equals_unmerged(resnet_folder: Path):
     """Adapters of convolutions, strided ones too, give what they give when run beside them."""
     images = generated_images(3, SIZE, SIZE, 3)
     encoder = load(declare_resnet(), resnet_folder)
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((0.4, 0.5, 0.6), (0.2, 0.25, 0.3)))
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (MEAN, STD))
     pixels = (torch.from_numpy(images).movedim(-1, 1) / 255 - mean) / std
     own = PlainResNet()
     found, expected = encoder.encode_images(images), own.images(pixels).numpy()
@@ -297,21 +301,19 @@ def test_adapters_of_convolutions_count(resnet_folder: Path, copy_of: Copy):
     """Without them the embeddings differ, so the comparison above means something."""
     images = generated_images(2, SIZE, SIZE, 3)
     folder = copy_of(resnet_folder)
-    change(folder, zeroed("linear_b"))
+    change_state(folder / "model.pth", zeroed("linear_b"))
     found = load(declare_resnet(), folder).encode_images(images)
     own = load(declare_resnet(), resnet_folder).encode_images(images)
     assert np.abs(found - own).max() > 1e-2
 
 
-def test_cosines_are_compared_as_they_are(
-    declare_vit: Declare, vit_folder: Path, resnet_folder: Path
-):
+def test_cosines_are_compared_as_they_are(vit_folder: Path, resnet_folder: Path):
     """The files hold no temperature, and the published code uses none."""
     assert load(declare_vit(), vit_folder).text.logit_scale == 1
     assert load(declare_resnet(), resnet_folder).text.logit_scale == 1
 
 
-def test_safetensors(declare_vit: Declare, vit_folder: Path, resnet_folder: Path, tmp_path: Path):
+def test_safetensors(vit_folder: Path, resnet_folder: Path, tmp_path: Path):
     """The whole state dict as safetensors gives the same embeddings."""
     images = generated_images(2, SIZE, SIZE, 3)
     made = ((declare_vit(), vit_folder), (declare_resnet(), resnet_folder))
@@ -328,11 +330,12 @@ def test_safetensors(declare_vit: Declare, vit_folder: Path, resnet_folder: Path
 
 @pytest.mark.parametrize("given", ["file", "folder"])
 def test_published_adapters_lack_the_keys(
-    given: str, declare_vit: Declare, vit_folder: Path, copy_of: Copy
+    given: str, vit: PlainViT, vit_folder: Path, copy_of: Copy
 ):
     """The published lora_weights.safetensors are refused, before torch is loaded, and why."""
     folder = copy_of(vit_folder)
     (folder / "model.pth").unlink()
+    save_file(published_adapters(vit.state()), folder / "lora_weights.safetensors")
     weights = folder / "lora_weights.safetensors" if given == "file" else folder
     for use in (identity, load):
         with pytest.raises(DataError) as caught:
@@ -346,10 +349,12 @@ def test_published_adapters_lack_the_keys(
             assert part in message, part
 
 
-def test_a_state_dict_without_keys(declare_vit: Declare, vit_folder: Path, copy_of: Copy):
+def test_a_state_dict_without_keys(vit_folder: Path, copy_of: Copy):
     """A state dict that lacks the adapters of K only is refused with that explanation."""
     folder = copy_of(vit_folder)
-    change(folder, lambda state: [state.pop(n) for n in list(state) if "_k.weight" in n])
+    change_state(
+        folder / "model.pth", lambda state: [state.pop(n) for n in list(state) if "_k.weight" in n]
+    )
     with pytest.raises(DataError) as caught:
         load(declare_vit(), folder)
     message = str(caught.value)
@@ -358,14 +363,14 @@ def test_a_state_dict_without_keys(declare_vit: Declare, vit_folder: Path, copy_
     assert "The adapters of the keys (K) are missing" in message
 
 
-def test_weights_that_were_not_tuned(declare_vit: Declare, bert_folder: Path):
+def test_weights_that_were_not_tuned(bert_folder: Path):
     """BiomedCLIP's own weights are not taken for the tuned ones."""
     with pytest.raises(DataError, match=r"missing: lora_vit\.lora_vit.* unexpected: ") as caught:
         load(declare_vit(), bert_folder)
     assert "(K)" not in str(caught.value)
 
 
-def test_another_rank(declare_vit: Declare, vit_folder: Path, resnet_folder: Path):
+def test_another_rank(vit_folder: Path, resnet_folder: Path):
     """Adapters of another rank than the manifest's are refused by shape."""
     weights = declare_vit().weights.model_dump() | {"lora_rank": 8}
     with pytest.raises(DataError, match=r"linear_a_q.weight is \(4, 64\) instead of \(8, 64\)"):
@@ -379,30 +384,17 @@ def test_a_convolution_without_adapter(resnet_folder: Path, copy_of: Copy):
     """Every convolution that is tuned has its adapter, named as in the file."""
     folder = copy_of(resnet_folder)
     name = "lora_resnet.lora_medclip.model.layer3.2.conv2.linear_b.weight"
-    change(folder, lambda state: state.pop(name))
+    change_state(folder / "model.pth", lambda state: state.pop(name))
     with pytest.raises(DataError, match=rf"model.pth: .*-resnet: 1 of \d+ missing: {name}"):
         load(declare_resnet(), folder)
 
 
-@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.999])
-def test_truncated_weights(kept: float, declare_vit: Declare, vit_folder: Path, copy_of: Copy):
-    """A weights file cut short is one clear error naming it."""
-    folder = copy_of(vit_folder)
-    path = folder / "model.pth"
-    data = path.read_bytes()
-    path.write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
-    with pytest.raises(
-        DataError, match=r"model.pth: cannot be read .* tensors are expected: "
-    ) as caught:
-        load(declare_vit(), folder)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_truncated_safetensors(declare_vit: Declare, vit_folder: Path, tmp_path: Path):
+def test_truncated_safetensors(vit: PlainViT, vit_folder: Path, copy_of: Copy):
     """A damaged safetensors file is left to the reader of weights, which names it."""
-    folder = tmp_path / "copy"
-    shutil.copytree(vit_folder, folder, ignore=shutil.ignore_patterns("*.pth", "*.safetensors"))
-    whole = (vit_folder / "lora_weights.safetensors").read_bytes()
+    folder = copy_of(vit_folder)
+    (folder / "model.pth").unlink()
+    save_file(published_adapters(vit.state()), folder / "tuned.safetensors")
+    whole = (folder / "tuned.safetensors").read_bytes()
     for length in (0, 4, 100):
         (folder / "tuned.safetensors").write_bytes(whole[:length])
         with pytest.raises(DataError, match=r"tuned.safetensors: cannot be read as weights"):
@@ -410,7 +402,7 @@ def test_truncated_safetensors(declare_vit: Declare, vit_folder: Path, tmp_path:
 
 
 @pytest.mark.usefixtures("hub_cache")
-def test_everything_missing_is_named_at_once(declare_vit: Declare):
+def test_everything_missing_is_named_at_once():
     """The error names the file in its repository, and whose description is needed."""
     with pytest.raises(MissingInputError) as caught:
         identity(declare_vit(), None)
@@ -427,7 +419,7 @@ def test_everything_missing_is_named_at_once(declare_vit: Declare):
 
 
 def test_files_of_the_hub_cache(
-    declare_vit: Declare, vit_folder: Path, bert_folder: Path, hub_cache: Put, tmp_path: Path
+    vit_folder: Path, bert_folder: Path, hub_cache: Put, tmp_path: Path
 ):
     """Weights lie in their repository, the description in that of the model that was tuned."""
     (tmp_path / "tuned" / FILE).parent.mkdir(parents=True)
@@ -444,14 +436,14 @@ def test_files_of_the_hub_cache(
     assert load(declare_vit(), bare).encode_images(generated_images(1, 64, 64, 3)).shape == (1, 16)
 
 
-def test_adapters_are_part_of_the_identity(declare_vit: Declare, vit_folder: Path):
+def test_adapters_are_part_of_the_identity(vit_folder: Path):
     """The identity says that adapters were added, and of which rank."""
     found = identity(declare_vit(), vit_folder)
     assert found["adapters"] == {"loader": 1, "rank": RANK}
     assert set(found) > {"loader", "weights", "architecture", "preprocessing", "tokenizer"}
 
 
-def test_undeclared_rank(declare_vit: Declare, vit_folder: Path):
+def test_undeclared_rank(vit_folder: Path):
     """The rank is declared, not read off whatever the file holds."""
     weights = declare_vit().weights.model_dump() | {"lora_rank": None}
     with pytest.raises(DataError, match="declares no lora_rank"):
@@ -467,12 +459,11 @@ def test_odd_input_sizes(resnet_folder: Path):
 @pytest.mark.parametrize("name", ["robustmedclip-vit-b16", "robustmedclip-rn50"])
 def test_shipped_manifests(name: str):
     """The shipped manifests declare the rank of the paper and the preparation of the tuning."""
-    manifest = read_manifest(ENCODERS / f"{name}.toml", EncoderManifest)
+    manifest = shipped(name)
     assert manifest.id == name
     assert manifest.weights.lora_rank == 16
     assert manifest.weights.file.endswith("best_model/model.pth")
-    biomedclip = read_manifest(ENCODERS / "biomedclip.toml", EncoderManifest)
-    assert manifest.preprocessing == biomedclip.preprocessing
+    assert manifest.preprocessing == shipped("biomedclip").preprocessing
 
 
 def zeroed(pattern: str) -> Callable[[State], None]:
@@ -484,11 +475,3 @@ def zeroed(pattern: str) -> Callable[[State], None]:
                 state[name] = torch.zeros_like(state[name])
 
     return edit
-
-
-def change(folder: Path, edit: Callable[[State], object]) -> None:
-    """Write the folder's weights again, edited."""
-    path = folder / "model.pth"
-    state = torch.load(path, weights_only=True)
-    edit(state)
-    torch.save(state, path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -16,48 +16,33 @@ from safetensors.torch import load_file, save_file
 
 from pipeline.errors import DataError, ManifestError, MissingInputError
 from pipeline.manifest import read_manifest
-from stages.embed.encoder import Encoder, EqualImages
+from stages.embed.encoder import EqualImages
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import EncoderContract, generated_images
-from tests.stages.embed.tiny import loaded_by_identity
+from tests.stages.embed import tiny
+from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.tiny import MEAN, STD, Copy, Put, change_json, load, shipped
 
-Copy = Callable[[Path], Path]
-MEAN, STD = [0.4, 0.5, 0.6], [0.2, 0.25, 0.3]
 SHIPPED = ("dinov2-vit-b14", "resnet50-imagenet")
 COMMIT = "fedcba9876543210fedcba9876543210fedcba98"
+NEEDED = (("model.safetensors", "model.safetensors or"), ("config.json", "config.json of"))
+preprocessing = partial(tiny.preprocessing, crop=0.95)
+identity = loader("timm").identity
 
 
 def declare(architecture: str = "test_vit", **changes: object) -> EncoderManifest:
     """Return the manifest of a tiny model, with changes by top-level field."""
     declared: dict[str, object] = {
-        "schema": 1,
         "id": "tiny-timm",
-        "title": "Tiny",
-        "description": "Random weights.",
-        "citation": "none",
         "family": "timm",
         "kind": "vision-only",
         "width": {"test_vit": 64, "test_resnet": 96}[architecture],
         "input_size": 160,
-        "licence": {"spdx": "CC0-1.0", "source": "the tests"},
-        "pretraining_data": ("nothing: random weights",),
         "weights": {"repository": "some-lab/tiny-timm", "architecture": architecture},
         "preprocessing": preprocessing(),
     }
-    return EncoderManifest.model_validate(declared | changes)
-
-
-def preprocessing(**changes: object) -> dict[str, object]:
-    """Return the declared preprocessing, with changes."""
-    own: dict[str, object] = {
-        "resize_mode": "shortest",
-        "interpolation": "bicubic",
-        "mean": tuple(MEAN),
-        "std": tuple(STD),
-        "crop": 0.95,
-    }
-    return own | changes
+    return tiny.declare(**declared | changes)
 
 
 def write(folder: Path, architecture: str = "test_vit", **changes: object) -> Path:
@@ -80,8 +65,8 @@ def write(folder: Path, architecture: str = "test_vit", **changes: object) -> Pa
         "interpolation": "bicubic",
         "crop_pct": 0.95,
         "crop_mode": "center",
-        "mean": MEAN,
-        "std": STD,
+        "mean": list(MEAN),
+        "std": list(STD),
         "num_classes": 3,
         "classifier": model.pretrained_cfg["classifier"],
         "first_conv": model.pretrained_cfg["first_conv"],
@@ -98,17 +83,6 @@ def write(folder: Path, architecture: str = "test_vit", **changes: object) -> Pa
 
 def weights_of(folder: Path) -> Path:
     return folder / "model.safetensors"
-
-
-def change_config(folder: Path, **changes: object) -> None:
-    """Change fields of the first level of config.json."""
-    path = folder / "config.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def load(manifest: EncoderManifest, weights: Path | None, **resources_: object) -> Encoder:
-    """Return the encoder on the CPU."""
-    return loader("timm").load(manifest, weights, **{"device": "cpu", **resources_})
 
 
 def reference(folder: Path, images: EqualImages) -> np.ndarray:
@@ -129,23 +103,27 @@ def vit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("tiny-timm"))
 
 
-class TestTinyVit(EncoderContract):
-    """A vision transformer of timm keeps the contract."""
+class TestTinyVit(CheckpointContract, EncoderContract):
+    """A vision transformer of timm keeps the contracts."""
+
+    needed = NEEDED
 
     @pytest.fixture(scope="class")
     @classmethod
-    def encoder(cls, vit_folder):
-        return load(declare(), vit_folder, batch_size=3)
+    def checkpoint(cls, vit_folder):
+        return declare(), vit_folder
 
 
-class TestTinyResNet(EncoderContract):
-    """A convolutional network of timm keeps the contract."""
+class TestTinyResNet(CheckpointContract, EncoderContract):
+    """A convolutional network of timm keeps the contracts."""
+
+    needed = NEEDED
 
     @pytest.fixture(scope="class")
     @classmethod
-    def encoder(cls, tmp_path_factory):
+    def checkpoint(cls, tmp_path_factory):
         folder = write(tmp_path_factory.mktemp("tiny-resnet"), "test_resnet")
-        return load(declare("test_resnet"), folder, batch_size=3)
+        return declare("test_resnet"), folder
 
 
 @pytest.mark.parametrize("architecture", ["test_vit", "test_resnet"])
@@ -202,12 +180,12 @@ def test_bare_weights(vit_folder: Path, tmp_path: Path):
     found, expected = (load(declare(), one).encode_images(images) for one in (bare, vit_folder))
     np.testing.assert_array_equal(found, expected)
     shutil.copy(vit_folder / "config.json", tmp_path)
-    change_config(tmp_path, architecture="test_vit2")
+    change_json(tmp_path / "config.json", architecture="test_vit2")
     with pytest.raises(DataError, match=r'config.json: .*architecture is "test_vit2"'):
         load(declare(), bare)
 
 
-def test_hub_cache_at_a_commit(vit_folder: Path, hub_cache: Callable[[str, Path], Path]):
+def test_hub_cache_at_a_commit(vit_folder: Path, hub_cache: Put):
     """Without a folder the declared commit is read from the hub cache, and no other one."""
     snapshot = hub_cache("some-lab/tiny-timm", vit_folder)
     weights = {"repository": "some-lab/tiny-timm", "architecture": "test_vit"}
@@ -216,27 +194,13 @@ def test_hub_cache_at_a_commit(vit_folder: Path, hub_cache: Callable[[str, Path]
     expected = load(declare(), vit_folder).encode_images(images)
     np.testing.assert_array_equal(load(pinned, None).encode_images(images), expected)
     with pytest.raises(MissingInputError) as caught:
-        loader("timm").identity(declare(weights={**weights, "revision": COMMIT}), None)
+        identity(declare(weights={**weights, "revision": COMMIT}), None)
     message = str(caught.value)
     assert "model.safetensors or pytorch_model.bin of some-lab/tiny-timm" in message
     assert "hf download some-lab/tiny-timm model.safetensors pytorch_model.bin config.json " in (
         message
     )
     assert f"--revision {COMMIT}" in message
-
-
-@pytest.mark.parametrize(
-    ("gone", "named"),
-    [("model.safetensors", "model.safetensors or"), ("config.json", "config.json of")],
-)
-def test_missing_files_are_named(gone: str, named: str, vit_folder: Path, copy_of: Copy):
-    """A file that is not there is named with the folder."""
-    folder = copy_of(vit_folder)
-    (folder / gone).unlink()
-    with pytest.raises(MissingInputError) as caught:
-        load(declare(), folder)
-    assert named in str(caught.value)
-    assert str(folder) in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -259,9 +223,9 @@ def test_another_preprocessing(
     """What config.json states otherwise than the manifest is refused before torch is needed."""
     folder = copy_of(vit_folder)
     own = json.loads((folder / "config.json").read_text())["pretrained_cfg"]
-    change_config(folder, pretrained_cfg=own | stated)
+    change_json(folder / "config.json", pretrained_cfg=own | stated)
     with pytest.raises(DataError, match=fault) as caught:
-        loader("timm").identity(declare(), folder)
+        identity(declare(), folder)
     assert f"{folder / 'config.json'}: is not the encoder tiny-timm" in str(caught.value)
     assert len(str(caught.value).splitlines()) == 1
 
@@ -277,7 +241,7 @@ def test_no_configuration_of_timm(vit_folder: Path, copy_of: Copy):
 def test_another_pooling(vit_folder: Path, copy_of: Copy):
     """Weights saved from a model with another pooling are refused, not pooled otherwise."""
     folder = copy_of(vit_folder)
-    change_config(folder, global_pool="map")
+    change_json(folder / "config.json", global_pool="map")
     with pytest.raises(DataError, match=r'global_pool is "map", timm builds test_vit with "token"'):
         load(declare(), folder)
 
@@ -285,9 +249,10 @@ def test_another_pooling(vit_folder: Path, copy_of: Copy):
 def test_arguments_of_the_architecture(vit_folder: Path, copy_of: Copy):
     """`model_args` of config.json build the model and enter the key; loading ones are not taken."""
     folder = copy_of(vit_folder)
-    before = loader("timm").identity(declare(), folder)
-    change_config(folder, model_args={"depth": 2, "checkpoint_path": "/nowhere", "num_classes": 7})
-    assert loader("timm").identity(declare(), folder)["architecture"] == {
+    before = identity(declare(), folder)
+    arguments = {"depth": 2, "checkpoint_path": "/nowhere", "num_classes": 7}
+    change_json(folder / "config.json", model_args=arguments)
+    assert identity(declare(), folder)["architecture"] == {
         "name": "test_vit",
         "arguments": {"depth": 2},
         "fixed_input_size": True,
@@ -295,22 +260,9 @@ def test_arguments_of_the_architecture(vit_folder: Path, copy_of: Copy):
     assert before["architecture"]["arguments"] == {}
     with pytest.raises(DataError, match=r"model.safetensors: .* fit test_vit: .* unexpected: bloc"):
         load(declare(), folder)
-    change_config(folder, model_args={"windows": 3})
+    change_json(folder / "config.json", model_args={"windows": 3})
     with pytest.raises(DataError, match=rf"{folder}: timm cannot build tiny-timm: .*windows"):
         load(declare(), folder)
-
-
-@pytest.mark.parametrize("kept", [0, 7, 0.5], ids=["empty", "header", "half"])
-def test_truncated_weights(kept: float, vit_folder: Path, copy_of: Copy):
-    """A weights file that was cut short is one error naming it."""
-    folder = copy_of(vit_folder)
-    data = weights_of(folder).read_bytes()
-    weights_of(folder).write_bytes(data[: kept if isinstance(kept, int) else int(len(data) * kept)])
-    with pytest.raises(
-        DataError, match=r"model.safetensors: cannot be read .* tensors are expected: "
-    ) as caught:
-        load(declare(), folder)
-    assert len(str(caught.value).splitlines()) == 1
 
 
 def test_weights_of_another_model(vit_folder: Path, copy_of: Copy):
@@ -352,7 +304,7 @@ def test_another_output_or_input(
 def test_an_input_that_the_architecture_refuses(vit_folder: Path, copy_of: Copy):
     """What timm's model says when it sees another number of channels or pixels is told."""
     folder = copy_of(vit_folder)
-    change_config(folder, model_args={"in_chans": 1})
+    change_json(folder / "config.json", model_args={"in_chans": 1})
     tensors = load_file(weights_of(folder))
     tensors["patch_embed.proj.weight"] = tensors["patch_embed.proj.weight"][:, :1].contiguous()
     save_file(tensors, weights_of(folder))
@@ -368,15 +320,9 @@ def test_unknown_architecture(name: str, vit_folder: Path, tmp_path: Path):
         load(declare(weights={"architecture": name}), bare)
 
 
-def test_identity_loads_no_model_library(vit_folder: Path):
-    """The identity needs neither torch nor a library of models or images."""
-    assert loaded_by_identity(declare(), vit_folder) == ""
-
-
 def test_identity_holds_what_determines_the_output(vit_folder: Path, copy_of: Copy):
     """Weights and preprocessing enter the key; the folder and a crop of nothing do not."""
     folder = copy_of(vit_folder)
-    identity = loader("timm").identity
     first = identity(declare(), vit_folder)
     assert identity(declare(), folder) == first
     assert first["preprocessing"]["crop"] == 0.95
@@ -399,8 +345,7 @@ def test_shipped_manifests_agree_with_timm(name: str):
     """Architecture, width, input size and preprocessing are those that timm states."""
     import timm
 
-    path = resources.files("manifests") / "encoders" / f"{name}.toml"
-    manifest = read_manifest(path, EncoderManifest)
+    manifest = shipped(name)
     repository = manifest.weights.repository
     published = timm.get_pretrained_cfg(repository.removeprefix("timm/")).to_dict()
     assert published["hf_hub_id"] == repository

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,22 @@ from transformers import BertConfig, BertModel, BertTokenizerFast
 
 from pipeline.digest import digest_file
 from pipeline.errors import DataError, MissingInputError
-from pipeline.manifest import read_manifest
 from stages.embed import checkpoint as module
-from stages.embed.encoder import Encoder
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
-from tests.stages.embed.tiny import CLIP_MODEL, MEAN, STD, TEXT_REPOSITORY, Declare
+from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.tiny import (
+    CLIP_MODEL,
+    MEAN,
+    STD,
+    TEXT_REPOSITORY,
+    Put,
+    Runs,
+    declare_clip,
+    load,
+    shipped,
+)
 from tests.stages.embed.tiny_medclip import BERT, vocabulary, write_text_files
 
 WIDTH, SIZE, CONTEXT = 16, 32, 24
@@ -33,7 +41,19 @@ ARCHITECTURE = "tiny-quickgelu"
 WEIGHTS = {"architecture": ARCHITECTURE, "quick_gelu": True, "repository": "some-lab/tiny-unimed"}
 NAME = "tiny-unimed.pt"
 Tensors = dict[str, torch.Tensor]
-Put = Callable[[str, Path], Path]
+identity = loader("open_clip").identity
+
+
+def declare(**changes: object) -> EncoderManifest:
+    """Return the manifest of the tiny model, with changes by field."""
+    text = {
+        "tokenizer": "hugging-face",
+        "context_length": CONTEXT,
+        "repository": TEXT_REPOSITORY,
+        "projection": "mlp",
+    }
+    weights = WEIGHTS | {"file": NAME}
+    return declare_clip(**{"id": "tiny-unimed", "weights": weights, "text": text} | changes)
 
 
 class Plain:
@@ -139,46 +159,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory, plain: Plain) -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def declare(declare_clip: Declare) -> Declare:
-    """Return a function giving the manifest of the tiny model, with changes by field."""
+class TestTinyUniMed(CheckpointContract, VisionLanguageContract):
+    """A training checkpoint of two towers keeps the contracts."""
 
-    def declared(**changes: object) -> EncoderManifest:
-        text = {
-            "tokenizer": "hugging-face",
-            "context_length": CONTEXT,
-            "repository": TEXT_REPOSITORY,
-            "projection": "mlp",
-        }
-        weights = WEIGHTS | {"file": NAME}
-        return declare_clip(**{"id": "tiny-unimed", "weights": weights, "text": text} | changes)
-
-    return declared
-
-
-def load(manifest: EncoderManifest, weights: Path | None, **resources: object) -> Encoder:
-    """Return the encoder on the CPU."""
-    return loader("open_clip").load(manifest, weights, **{"device": "cpu", **resources})
-
-
-class TestTinyUniMed(VisionLanguageContract):
-    """A training checkpoint of two towers keeps the contract."""
+    needed = (
+        (NAME, f"{NAME} of"),
+        ("config.json", "config.json (the text model's) of"),
+        ("vocab.txt", "tokenizer.json or vocab.txt of"),
+    )
+    tokenizer = "tokenizer.json"
 
     @pytest.fixture(scope="class")
     @classmethod
-    def encoder(cls, declare, folder):
-        return load(declare(), folder, batch_size=3)
+    def checkpoint(cls, folder):
+        return declare(), folder
+
+    def test_identity_loads_no_model_library(self, checkpoint):
+        """Nor does that of an architecture which every process knows, as another is patched in."""
+        known = WEIGHTS | {"architecture": "ViT-B-16-quickgelu", "file": NAME}
+        manifest = declare(weights=known, width=512, input_size=224)
+        super().test_identity_loads_no_model_library((manifest, checkpoint[1]))
 
 
 @pytest.mark.parametrize("size", [28, 32, 70])
-def test_images_equal_plain_modules(size: int, declare: Declare, folder: Path, plain: Plain):
+def test_images_equal_plain_modules(size: int, folder: Path, plain: Plain):
     """Image embeddings are those of the image tower on images prepared by torchvision."""
     images = generated_images(4, size, size + 9, 3)
     found = load(declare(), folder).encode_images(images)
     np.testing.assert_allclose(found, plain.images(images), rtol=0, atol=1e-5)
 
 
-def test_texts_equal_plain_modules(declare: Declare, folder: Path, plain: Plain):
+def test_texts_equal_plain_modules(folder: Path, plain: Plain):
     """Text embeddings are the projected first token of transformers' BERT, unpadded."""
     text = load(declare(), folder).text
     assert text.context_length == CONTEXT
@@ -187,7 +198,7 @@ def test_texts_equal_plain_modules(declare: Declare, folder: Path, plain: Plain)
     np.testing.assert_allclose(text.encode_texts(TEXTS), plain.texts(folder), rtol=0, atol=1e-5)
 
 
-def test_quick_gelu_is_used(declare: Declare, folder: Path, plain: Plain):
+def test_quick_gelu_is_used(folder: Path, plain: Plain):
     """The image tower computes with QuickGELU, which makes a difference."""
     images = generated_images(2, SIZE, SIZE, 3)
     ordinary = open_clip.CLIP(**CLIP_MODEL).visual.eval()
@@ -200,7 +211,7 @@ def test_quick_gelu_is_used(declare: Declare, folder: Path, plain: Plain):
 
 @pytest.mark.parametrize("place", ["file", "folder", "hub"])
 def test_where_files_may_lie(
-    place: str, declare: Declare, folder: Path, hub_cache: Put, tmp_path: Path, plain: Plain
+    place: str, folder: Path, hub_cache: Put, tmp_path: Path, plain: Plain
 ):
     """The checkpoint by itself, a folder or the hub cache: the same encoder, text files cached."""
     text, weights = tmp_path / "text", tmp_path / "weights"
@@ -212,16 +223,15 @@ def test_where_files_may_lie(
         hub_cache("some-lab/tiny-unimed", weights)
     given = {"file": path, "folder": weights, "hub": None}[place]
     same = {"digest": lambda path: path.name}  # checkpoints of equal tensors may differ in bytes
-    identity = loader("open_clip").identity
     assert identity(declare(), given, **same) == identity(declare(), folder, **same)
     images = generated_images(2, SIZE, SIZE, 3)
     found, expected = (load(declare(), one).encode_images(images) for one in (given, folder))
     np.testing.assert_array_equal(found, expected)
 
 
-def test_identity_holds_the_text_tower(declare: Declare, folder: Path):
+def test_identity_holds_the_text_tower(folder: Path):
     """The key holds the towers, the projection, the vocabulary and the whole checkpoint."""
-    found = loader("open_clip").identity(declare(), folder)
+    found = identity(declare(), folder)
     assert found["architecture"]["text_cfg"] == {
         "hf_proj_type": "mlp",
         "hf_pooler_type": "cls_last_hidden_state_pooler",
@@ -233,11 +243,11 @@ def test_identity_holds_the_text_tower(declare: Declare, folder: Path):
     assert found["tokenizer"]["files"] == {"vocab.txt": digest_file(folder / "vocab.txt")}
 
 
-def test_missing_files(declare: Declare, hub_cache: Put):
+def test_missing_files(hub_cache: Put):
     """The checkpoint and the BERT's files are all named at once, with where they come from."""
     del hub_cache  # empty
     with pytest.raises(MissingInputError) as caught:
-        loader("open_clip").identity(declare(), None)
+        identity(declare(), None)
     message = str(caught.value)
     for part in (
         f"{NAME} of some-lab/tiny-unimed",
@@ -249,17 +259,15 @@ def test_missing_files(declare: Declare, hub_cache: Put):
         assert part in message
 
 
-def test_weights_published_elsewhere(declare: Declare):
+def test_weights_published_elsewhere():
     """Weights that are not on the Hub are asked for with the page that links to them."""
     weights = {"architecture": ARCHITECTURE, "url": "https://some-lab.example/models"}
     with pytest.raises(MissingInputError, match=r"some-lab.example/models; give .*--weights DIR"):
-        loader("open_clip").identity(declare(weights=weights), None)
+        identity(declare(weights=weights), None)
 
 
 @pytest.mark.parametrize("former", [True, False], ids=["before numpy 2", "since"])
-def test_numbers_beside_the_weights(
-    former: bool, declare: Declare, folder: Path, tmp_path: Path, plain: Plain
-):
+def test_numbers_beside_the_weights(former: bool, folder: Path, tmp_path: Path, plain: Plain):
     """NumPy numbers of the optimizer are read by the names of both major versions of NumPy."""
     path = write_checkpoint(tmp_path / NAME, plain.state())
     if former:
@@ -270,31 +278,7 @@ def test_numbers_beside_the_weights(
     np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.999])
-def test_truncated_checkpoint(kept: float, declare: Declare, folder: Path, tmp_path: Path):
-    """A checkpoint cut short is one clear error naming it."""
-    write_text_files(tmp_path)
-    data = (folder / NAME).read_bytes()
-    kept = kept if isinstance(kept, int) else int(len(data) * kept)
-    (tmp_path / NAME).write_bytes(data[:kept])
-    with pytest.raises(
-        DataError, match=rf"{NAME}: cannot be read .* tensors are expected: "
-    ) as caught:
-        load(declare(), tmp_path)
-    assert len(str(caught.value).splitlines()) == 1
-
-
-class Runs:
-    """An object whose unpickling would write a file."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self):
-        return Path.touch, (self.path,)
-
-
-def test_a_checkpoint_runs_nothing(declare: Declare, tmp_path: Path, plain: Plain):
+def test_a_checkpoint_runs_nothing(tmp_path: Path, plain: Plain):
     """Beside the weights too, an object that would run code is refused, and does not run."""
     proof = tmp_path / "proof"
     write_text_files(tmp_path)
@@ -304,7 +288,7 @@ def test_a_checkpoint_runs_nothing(declare: Declare, tmp_path: Path, plain: Plai
     assert not proof.exists()
 
 
-def test_weights_of_another_text_tower(declare: Declare, tmp_path: Path):
+def test_weights_of_another_text_tower(tmp_path: Path):
     """A checkpoint with a text tower of another width is refused by name and shape."""
     write_text_files(tmp_path)
     write_checkpoint(tmp_path / NAME, Plain(hidden=32).state())
@@ -315,7 +299,7 @@ def test_weights_of_another_text_tower(declare: Declare, tmp_path: Path):
     assert "text.transformer.embeddings.word_embeddings.weight is (60, 32) instead of" in message
 
 
-def test_weights_of_a_plain_clip(declare: Declare, tmp_path: Path):
+def test_weights_of_a_plain_clip(tmp_path: Path):
     """A CLIP with its own text tower is refused: the expected and unexpected keys are named."""
     write_text_files(tmp_path)
     write_checkpoint(tmp_path / NAME, dict(open_clip.CLIP(**CLIP_MODEL).state_dict()))
@@ -326,7 +310,7 @@ def test_weights_of_a_plain_clip(declare: Declare, tmp_path: Path):
     assert "unexpected: text.positional_embedding" in message
 
 
-def test_weights_of_another_input_size(declare: Declare, tmp_path: Path, plain: Plain):
+def test_weights_of_another_input_size(tmp_path: Path, plain: Plain):
     """Position embeddings of another size are refused; the published code resizes them."""
     state = plain.state()
     name = "module.visual.positional_embedding"
@@ -337,7 +321,7 @@ def test_weights_of_another_input_size(declare: Declare, tmp_path: Path, plain: 
         load(declare(), tmp_path)
 
 
-def test_a_described_text_tower_must_agree(declare: Declare, folder: Path, tmp_path: Path):
+def test_a_described_text_tower_must_agree(folder: Path, tmp_path: Path):
     """A configuration beside the weights that states another projection is refused."""
     write_text_files(tmp_path)
     (tmp_path / NAME).write_bytes((folder / NAME).read_bytes())
@@ -349,7 +333,7 @@ def test_a_described_text_tower_must_agree(declare: Declare, folder: Path, tmp_p
 
 
 @pytest.mark.parametrize("changes", [{"repository": None}, {"tokenizer": "clip"}])
-def test_a_projection_has_a_model(changes: dict[str, Any], declare: Declare):
+def test_a_projection_has_a_model(changes: dict[str, Any]):
     """A manifest that projects the output of no model is refused."""
     text = declare().text.model_dump() | changes
     with pytest.raises(ValueError, match="projects the model of a repository"):
@@ -366,8 +350,7 @@ def test_a_projection_has_a_model(changes: dict[str, Any], declare: Declare):
 )
 def test_shipped_manifests(name: str, bert: str, width: int, size: int):
     """The shipped ones are open_clip's towers with QuickGELU, a BiomedBERT and 256 tokens."""
-    path = Path(__file__).parents[3] / "manifests" / "encoders" / f"{name}.toml"
-    manifest = read_manifest(path, EncoderManifest)
+    manifest = shipped(name)
     vision = open_clip.get_model_config(manifest.weights.architecture)
     assert vision["quick_gelu"] is manifest.weights.quick_gelu is True
     assert vision["embed_dim"] == manifest.width == width
