@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -102,15 +103,23 @@ def test_workers_that_slurm_starts_build_all(
     script = tmp_path / "cluster.py"
     shutil.copy(LAB / "cluster.py", script)
     command = [sys.executable, str(script), "2"]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen(command, cwd=tmp_path, **pipes) as cluster:  # type: ignore[call-overload]
+    with (
+        (slurm / "job-scheduler.txt").open("w") as said,
+        subprocess.Popen(
+            command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=said, text=True
+        ) as cluster,
+    ):
         try:
+            assert cluster.stdout is not None
             address = cluster.stdout.readline().strip()
-            assert address.startswith("tcp://")
+            assert address.startswith("tcp://"), told(slurm)
             root = tmp_path / "store"
             sets = ("--only", "medimeta-c/tiny-blood/test/contrast/*")
             build = run_pipeline(*BUILD, *sets, "--scheduler", address, "--store", root)
-            assert build.wait(90) == 0, told(slurm)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                build.wait(180)
+            build.kill()  # nothing where it has ended
+            assert build.wait() == 0, told(slurm)
         finally:
             cluster.terminate()
             for job in jobs(slurm):
