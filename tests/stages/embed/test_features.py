@@ -20,16 +20,13 @@ from pipeline.errors import DataError, NonDeterminismError, PipelineError, Usage
 from pipeline.store import Store
 from stages.embed.encoder import Encoder
 from stages.embed.features import patch_node
-from stages.embed.loaded import LoadedOnce
 from stages.embed.loaders import loader
 from stages.embed.outline import Outline, image_outline, text_outline
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS, generated_images
 from stages.embed.towers import HasBlocks
-from tests.stages.embed import test_hugging_face_clip as hf
-from tests.stages.embed import test_robustmedclip as robust
-from tests.stages.embed import test_timm as timm_tests
-from tests.stages.embed.test_quality_gates import ROWS, build, pictures, refused
+from tests.stages.embed import tiny_hugging_face, tiny_timm
+from tests.stages.embed import tiny_robustmedclip as robust
 from tests.stages.embed.tiny import BERT_MODEL, CLIP_MODEL, declare_bert, declare_clip, write_config
 from tests.stages.embed.tiny_medclip import (
     Plain,
@@ -38,6 +35,7 @@ from tests.stages.embed.tiny_medclip import (
     write_swin_files,
     write_text_files,
 )
+from tests.stages.embed.toys import ROWS, Ready, build, pictures, refused
 
 IMAGES = generated_images(5, 40, 56, 3)
 Features = np.ndarray
@@ -186,7 +184,7 @@ def test_hugging_face_clip(tmp_path: Path) -> None:
     """Features of block i are hidden_states[i + 1] of transformers."""
     import transformers
 
-    folder, manifest = hf.write(tmp_path), hf.declare()
+    folder, manifest = tiny_hugging_face.write(tmp_path), tiny_hugging_face.declare()
     encoder, identity = prepared(manifest, folder)
     model = transformers.CLIPModel.from_pretrained(folder).eval()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
@@ -208,7 +206,7 @@ def test_timm_transformer(tmp_path: Path) -> None:
     """Patches of a timm transformer are those of timm's intermediates."""
     import timm
 
-    folder, manifest = timm_tests.write(tmp_path), timm_tests.declare()
+    folder, manifest = tiny_timm.write(tmp_path), tiny_timm.declare()
     encoder, identity = prepared(manifest, folder)
     model = timm.create_model(f"local-dir:{folder}", pretrained=True, num_classes=0).eval()
     with torch.inference_mode():
@@ -295,7 +293,7 @@ def test_outlines_of_timm(architecture: str, tokens: int, width: int, depth: int
     import timm
 
     weights = {"repository": "some-lab/tiny", "architecture": architecture}
-    manifest = timm_tests.declare(weights=weights)
+    manifest = tiny_timm.declare(weights=weights)
     outline = image_outline(manifest, {"architecture": {"name": architecture}})
     last = outline.shapes[-1]
     assert (last.tokens, last.width, len(outline.shapes)) == (tokens, width, depth)
@@ -317,7 +315,7 @@ def test_outlines_of_timm(architecture: str, tokens: int, width: int, depth: int
 def test_architectures_without_known_blocks(architecture: str) -> None:
     """An architecture of which the blocks are not known says what is offered."""
     weights = {"repository": "some-lab/tiny", "architecture": architecture}
-    manifest = timm_tests.declare(weights=weights)
+    manifest = tiny_timm.declare(weights=weights)
     with pytest.raises(UsageError, match="offers --features global only"):
         image_outline(manifest, {"architecture": {"name": architecture}})
 
@@ -348,17 +346,6 @@ class Grey:
         if self.drifts:
             found += 3 * np.arange(len(given), dtype=np.float32)[:, None, None, None]
         return found
-
-
-class Ready(LoadedOnce):
-    """An encoder that is there already."""
-
-    def __init__(self, manifest: EncoderManifest, grey: Grey) -> None:
-        super().__init__(manifest, None, "cpu", batch_size=4)
-        self.grey = grey
-
-    def get(self) -> Any:
-        return self.grey
 
 
 ARCHITECTURE = {"architecture": {"vision_cfg": {"layers": 2, "width": 768, "patch_size": 1}}}

@@ -2,156 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
 from pipeline.artifact import Artifact
-from pipeline.errors import DataError, NonDeterminismError, PipelineError
-from pipeline.plan import make_plan
+from pipeline.errors import DataError, NonDeterminismError
 from pipeline.recipe import Recipe
-from pipeline.runner import Outcome, run
 from pipeline.store import Store
-from pipeline.tables import column
 from pipeline.unit import Node, Unit, UnitWriter
 from stages.embed import stage
-from stages.embed.encoder import Embeddings, Images
-from stages.embed.loaded import LoadedOnce
+from stages.embed.encoder import Embeddings
 from stages.embed.probing import PROBE_ROWS, Probing
 from stages.embed.prompt_rows import prompt_rows_node
 from stages.embed.stage import ClassPrompt, image_node, prompt_node
-from tests.stages.embed.tiny import declare_clip
+from tests.stages.embed.toys import SLOTS, Spoil, build, pictures, ready, refused, sentences
 
-ROWS, SLOTS, WIDTH, BATCH = 25, 10, 16, 4
 BROKEN = 13
 """Row that the broken encoders of these tests spoil; in the second of three shards."""
-
-
-class Pictures:
-    """Writes images of noise, `c0` to `c24`."""
-
-    parallel = True
-
-    def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
-        """Write the images of a unit."""
-        rows = range(unit.start, unit.stop)
-        images = writer.array("images", "uint8", (4, 4, 3))
-        for place, row in enumerate(rows):
-            images[place] = np.random.default_rng(row).integers(1, 255, (4, 4, 3))
-            images[place, 0, 0, 0] = row
-        schema = pa.schema([column("id", pa.string(), "", "the sample")])
-        writer.table(pa.table([[f"c{row}" for row in rows]], schema=schema))
-
-
-class Sentences:
-    """Writes six prompts, the fourth of a target that failed, the last as the first."""
-
-    parallel = True
-    texts = ("one", "two", "", None, "five", "one")
-
-    def run(self, unit: Unit, inputs: Mapping[str, Artifact], writer: UnitWriter) -> None:
-        """Write the prompts."""
-        texts = self.texts
-        columns: dict[str, list[str | None]] = {
-            "sample": [f"s{row}" for row in range(len(texts))],
-            "target": ["blob"] * len(texts),
-            "status": ["ok" if text is not None else "failed" for text in texts],
-            "error": [None if text is not None else "torn" for text in texts],
-            "prompt": ["p0"] * len(texts),
-            "variant": [None] * len(texts),
-            "change": [None] * len(texts),
-            "text": list(texts),
-        }
-        fields = [column(name, pa.string(), "", name) for name in columns]
-        writer.table(pa.table(list(columns.values()), schema=pa.schema(fields)))
-
-
-def pictures(rows: int = ROWS) -> Node:
-    """Return the images."""
-    recipe = Recipe("datasets", "toys/test", 1, {"dataset": "toys", "rows": rows})
-    return Node(recipe, Pictures(), rows, row_bytes=48, slots=min(rows, SLOTS))
-
-
-def sentences() -> Node:
-    """Return the prompts."""
-    recipe = Recipe("prompts", "fixed/toys/test", 1, {})
-    return Node(recipe, Sentences(), len(Sentences.texts), row_bytes=10, slots=10)
-
-
-Spoil = Callable[[Embeddings], Embeddings]
-
-
-@dataclass
-class Toy:
-    """An encoder whose embeddings are the first pixels, and lengths of texts, then spoilt."""
-
-    spoil: Spoil
-    width: int = WIDTH
-    context_length: int = 12
-    logit_scale: float = 100.0
-    asked: list[int] = field(default_factory=list)
-    """How many inputs each call has had."""
-
-    @property
-    def text(self) -> Toy:
-        return self
-
-    def encode_images(self, images: Images) -> Embeddings:
-        self.asked.append(len(images))
-        pixels = [np.asarray(image, np.float32).reshape(-1)[:WIDTH] for image in images]
-        return self.spoil(np.stack(pixels) + 1)
-
-    def encode_texts(self, texts: Sequence[str]) -> Embeddings:
-        self.asked.append(len(texts))
-        lengths = np.array([len(text) for text in texts], np.float32)
-        return self.spoil(lengths[:, None] + np.arange(1, WIDTH + 1, dtype=np.float32))
-
-    def token_counts(self, texts: Sequence[str]) -> NDArray[np.int64]:
-        return np.array([len(text) for text in texts])
-
-
-class Ready(LoadedOnce):
-    """An encoder that is there already."""
-
-    def __init__(self, declared: Any, spoil: Spoil) -> None:
-        super().__init__(declared, None, "cpu", batch_size=BATCH)
-        self.toy = Toy(spoil)
-
-    def get(self) -> Any:
-        return self.toy
-
-
-@pytest.fixture
-def ready() -> Callable[..., Ready]:
-    """Return a function that gives an encoder, broken by what it does to its embeddings."""
-    return lambda spoil=lambda found: found, **changes: Ready(declare_clip(**changes), spoil)
-
-
-def build(root: Path, node: Node) -> Outcome:
-    """Build a node with its inputs, one unit after the other."""
-    store = Store.open(root)
-    return run(store, make_plan(store, [node]), workers=1)
-
-
-def refused(root: Path, node: Node, kind: type[PipelineError], *phrases: str) -> None:
-    """Assert that building fails by one error that says all phrases, and seals nothing."""
-    outcome = build(root, node)
-    (message,) = {str(failure.error) for failure in outcome.failures}
-    assert {type(failure.error) for failure in outcome.failures} == {kind}
-    for phrase in phrases:
-        assert phrase in message
-    store = Store.open(root)
-    assert store.sealed(node.recipe) is None
-    lost = {failure.unit.shard for failure in outcome.failures}
-    assert not lost & store.records(node.recipe)
 
 
 def spoilt(row: int, value: float, first: int = 0) -> Spoil:
@@ -170,9 +43,7 @@ def spoilt(row: int, value: float, first: int = 0) -> Spoil:
     ("value", "fault"),
     [(np.nan, "holds NaN"), (np.inf, "is infinite"), (-np.inf, "is infinite"), (0, "is zero")],
 )
-def test_unusable_values(
-    ready: Callable[..., Ready], tmp_path: Path, value: float, fault: str
-) -> None:
+def test_unusable_values(tmp_path: Path, value: float, fault: str) -> None:
     """NaN, Inf and zero norm are refused, naming the row; the other shards are kept."""
     encoder = ready(spoilt(BROKEN, value, first=3))
     node = image_node(encoder, {}, pictures())
@@ -182,9 +53,7 @@ def test_unusable_values(
 
 
 @pytest.mark.parametrize(("factor", "fault"), [(1e6, "is infinite"), (1e-12, "is zero")])
-def test_values_that_the_stored_type_cannot_hold(
-    ready: Callable[..., Ready], tmp_path: Path, factor: float, fault: str
-) -> None:
+def test_values_that_the_stored_type_cannot_hold(tmp_path: Path, factor: float, fault: str) -> None:
     """What float16 turns into infinity or zero is refused as such."""
     encoder = ready(lambda found: found * np.float32(factor), dtype="float16")
     node = image_node(encoder, {}, pictures(SLOTS))
@@ -203,9 +72,7 @@ def test_values_that_the_stored_type_cannot_hold(
     ],
     ids=["narrow", "one column", "wide", "one row", "a row less", "flat"],
 )
-def test_wrong_dimension(
-    ready: Callable[..., Ready], tmp_path: Path, spoil: Spoil, shape: str
-) -> None:
+def test_wrong_dimension(tmp_path: Path, spoil: Spoil, shape: str) -> None:
     """Another width or number of rows is refused, also where NumPy would repeat it."""
     node = image_node(ready(spoil), {}, pictures(10))
     refused(tmp_path, node, DataError, shape, "'c0'", "16 components")
@@ -236,7 +103,6 @@ def backwards(index: pa.Table) -> pa.Table:
 
 @pytest.mark.parametrize("wrong", [backwards, shifted])
 def test_ids_that_are_not_those_of_the_images(
-    ready: Callable[..., Ready],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     wrong: Callable[[pa.Table], pa.Table],
@@ -275,9 +141,7 @@ def test_an_index_beside_that_of_an_input(
     refused(tmp_path, node, DataError, told, "datasets/toys/test")
 
 
-def test_ids_of_another_shard(
-    ready: Callable[..., Ready], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_ids_of_another_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stage that describes the first rows in every shard is refused in the second."""
     rows = stage.sample_rows
     monkeypatch.setattr(
@@ -288,7 +152,7 @@ def test_ids_of_another_shard(
     assert Store.open(tmp_path).records(node.recipe) == {0}
 
 
-def test_images_of_another_number(ready: Callable[..., Ready], tmp_path: Path) -> None:
+def test_images_of_another_number(tmp_path: Path) -> None:
     """Embeddings of fewer rows than the images have are refused."""
     images = pictures()
     assert not build(tmp_path, images).failures
@@ -297,7 +161,7 @@ def test_images_of_another_number(ready: Callable[..., Ready], tmp_path: Path) -
     refused(tmp_path, node, DataError, "25 rows of datasets/toys/test became 10 rows")
 
 
-def test_unusable_texts(ready: Callable[..., Ready], tmp_path: Path) -> None:
+def test_unusable_texts(tmp_path: Path) -> None:
     """Class prompts and prompt rows pass the same gates, named by their text."""
 
     def spoil(found: Embeddings) -> Embeddings:
@@ -311,9 +175,7 @@ def test_unusable_texts(ready: Callable[..., Ready], tmp_path: Path) -> None:
     refused(tmp_path, node, DataError, "'s4 p0: five' (row 4) holds NaN", "1 of 6")
 
 
-def test_prompt_rows_in_another_order(
-    ready: Callable[..., Ready], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_prompt_rows_in_another_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows that are not those of the prompts are refused, naming the first."""
     write = UnitWriter.table
 
@@ -331,20 +193,18 @@ def sealed(root: Path, node: Node) -> Artifact:
     return Store.open(root).artifact(node.recipe)
 
 
-def test_the_probe_is_recorded(ready: Callable[..., Ready], tmp_path: Path) -> None:
+def test_the_probe_is_recorded(tmp_path: Path) -> None:
     """Rows are embedded twice in the room that the last batches have, and found equal."""
     encoder = ready()
     artifact = sealed(tmp_path, image_node(encoder, {}, pictures()))
     # 10, 10 and 5 rows in batches of 4 leave room for 2, 2 and 3 more.
-    assert encoder.toy.asked == [12, 12, 8]
+    assert encoder.encoder.asked == [12, 12, 8]
     assert artifact.attributes["probe_rows"] == 7
     assert artifact.attributes["probe_difference"] == 0
     assert artifact.attributes["tolerance"] == 1e-4
 
 
-def test_the_largest_difference_of_all_units_is_kept(
-    ready: Callable[..., Ready], tmp_path: Path
-) -> None:
+def test_the_largest_difference_of_all_units_is_kept(tmp_path: Path) -> None:
     """Where a row stands may change it within the tolerance; the most it did is recorded."""
 
     def spoil(found: Embeddings) -> Embeddings:
@@ -360,9 +220,7 @@ def test_the_largest_difference_of_all_units_is_kept(
 
 
 @pytest.mark.parametrize("change", [0.01, np.nan])
-def test_an_encoder_that_does_not_repeat_itself(
-    ready: Callable[..., Ready], tmp_path: Path, change: float
-) -> None:
+def test_an_encoder_that_does_not_repeat_itself(tmp_path: Path, change: float) -> None:
     """A row that comes out otherwise the second time fails its unit, with exit code 5."""
 
     def spoil(found: Embeddings) -> Embeddings:
@@ -377,20 +235,18 @@ def test_an_encoder_that_does_not_repeat_itself(
     assert caught.value.exit_code == 5
 
 
-def test_texts_are_probed(ready: Callable[..., Ready], tmp_path: Path) -> None:
+def test_texts_are_probed(tmp_path: Path) -> None:
     """Equal texts are one input; of four in a batch of four a probe takes a batch of its own."""
     encoder = ready()
     artifact = sealed(tmp_path, prompt_rows_node(encoder, {}, sentences()))
-    assert encoder.toy.asked == [4 + artifact.attributes["probe_rows"]]
+    assert encoder.encoder.asked == [4 + artifact.attributes["probe_rows"]]
     assert artifact.attributes["probe_difference"] == 0
     embeddings = artifact.array("embeddings")[:]
     np.testing.assert_array_equal(embeddings[0], embeddings[5])
     assert np.isnan(embeddings[3]).all()
 
 
-def test_units_without_room_are_probed_now_and_then(
-    ready: Callable[..., Ready], tmp_path: Path
-) -> None:
+def test_units_without_room_are_probed_now_and_then(tmp_path: Path) -> None:
     """Where a probe costs a batch, the first unit spends it, and then one batch in 64."""
     encoder = ready()
     found = [
