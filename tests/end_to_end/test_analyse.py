@@ -12,13 +12,9 @@ import pytest
 from PIL import Image
 
 import pipeline as library
+from tests.end_to_end.options import at
 
 MODELS = {"torch", "torchvision", "open_clip", "transformers", "timm"}
-
-
-def at(store: Path, source: Any) -> tuple[object, ...]:
-    """Return the options that name a store and the user's manifests."""
-    return ("--store", store, "--manifests", source.manifests)
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +22,7 @@ def analysed(read_only_tiny: Any, once: Any, command_line: Any) -> Path:
     """Return the folder of an analysis of the tiny store, with its `answer.json`."""
 
     def build(folder: Path) -> None:
-        where = at(read_only_tiny.folder / "store", read_only_tiny)
+        where = at(read_only_tiny)
         run = command_line(folder)
         answer = run("analyse", *where, "--out", "out", "--workers", "2", "--json")
         (folder / "answer.json").write_text(answer.stdout)
@@ -93,7 +89,7 @@ def test_the_answer_lists_sets_and_files(
     analysed: Path, pipeline: Any, read_only_tiny: Any, tmp_path: Path
 ) -> None:
     """--json has a row per set; a second run writes the same bytes, whatever the workers."""
-    where = at(read_only_tiny.folder / "store", read_only_tiny)
+    where = at(read_only_tiny)
     answer = pipeline("analyse", *where, "--out", tmp_path / "out", "--workers", "1", "--json").json
     assert answer["schema"] == "medshards/analyse/1"
     assert len(answer["sets"]) == 36
@@ -108,7 +104,7 @@ def test_the_answer_lists_sets_and_files(
 
 def test_a_target_and_a_selector(pipeline: Any, read_only_tiny: Any, tmp_path: Path) -> None:
     """One target writes its own files only; `--only` alone chooses sets."""
-    where = at(read_only_tiny.folder / "store", read_only_tiny)
+    where = at(read_only_tiny)
     only = ("--only", "medimeta-c/tiny/test/contrast/*")
     answer = pipeline("analyse", "densities", *where, *only, "--out", tmp_path / "d", "--json").json
     assert [Path(path).name for path in answer["files"]] == [
@@ -127,7 +123,7 @@ def test_no_raw_data_network_or_models(pipeline: Any, tiny_built: Any) -> None:
     store = tiny_built.folder / "store"
     for gone in (store / "sources", store / "downloads", store / "embeddings", tiny_built.data):
         shutil.rmtree(gone, ignore_errors=True)
-    loaded = pipeline.modules("analyse", *at(store, tiny_built), mode="isolated")
+    loaded = pipeline.modules("analyse", *at(tiny_built, store), mode="isolated")
     assert not loaded & (MODELS | {"numba", "cv2", "sklearn"})
 
 
@@ -147,7 +143,7 @@ def test_an_unknown_name_is_refused(
     pipeline: Any, read_only_tiny: Any, arguments: tuple[str, ...], wrong: str, hint: str
 ) -> None:
     """Exit 2, and nothing is written."""
-    where = at(read_only_tiny.folder / "store", read_only_tiny)
+    where = at(read_only_tiny)
     pipeline("analyse", *arguments, *where, rc=None).refused(2, wrong, hint)
     assert not (pipeline.folder / "analysis").exists()
 
@@ -156,12 +152,12 @@ def test_missing_sets_are_named(pipeline: Any, tiny_built: Any, tmp_path: Path) 
     """Exit 4 with the command that builds what is missing, which then is enough."""
     new = tmp_path / "new"
     command = "pipeline build corruptions --suite medimeta-c --datasets tiny"
-    answer = pipeline("analyse", *at(new, tiny_built), "--datasets", "tiny", rc=None)
+    answer = pipeline("analyse", *at(tiny_built, new), "--datasets", "tiny", rc=None)
     answer.refused(4, "tiny/test", command, str(new))
-    pipeline("analyse", *at(new, tiny_built), rc=None).refused(4, "nothing is sealed", str(new))
+    pipeline("analyse", *at(tiny_built, new), rc=None).refused(4, "nothing is sealed", str(new))
     built = tiny_built.folder / "store"
     shutil.rmtree(built / "corruptions" / "medimeta-c" / "tiny" / "test" / "contrast" / "2")
-    where = at(built, tiny_built)
+    where = at(tiny_built, built)
     answer = pipeline("analyse", *where, rc=None)
     answer.refused(4, "medimeta-c/tiny/test/contrast/2: not built", "--splits test")
     assert not (tiny_built.folder / "analysis").exists()
@@ -175,5 +171,5 @@ def test_a_damaged_set_is_refused(pipeline: Any, tiny_built: Any) -> None:
     store = tiny_built.folder / "store"
     shard = next((store / "corruptions").glob("**/contrast/2/*/images/c.0*"))
     shard.write_bytes(shard.read_bytes()[:-10])
-    pipeline("analyse", *at(store, tiny_built), rc=None).refused(5, "pipeline verify")
+    pipeline("analyse", *at(tiny_built, store), rc=None).refused(5, "pipeline verify")
     assert not (tiny_built.folder / "analysis").exists()

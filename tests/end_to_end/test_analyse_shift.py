@@ -15,14 +15,10 @@ from PIL import Image
 from pipeline.cli.study import Study
 from pipeline.store import Store
 from tests.end_to_end.blobs import MANIFEST, draw
+from tests.end_to_end.options import at
 
 MODELS = {"torch", "torchvision", "open_clip", "transformers", "timm"}
 MEASURES = ("cosine_distance", "frechet_distance", "neighbours_kept", "top1", "auroc")
-
-
-def at(source: Any, store: Path | None = None) -> tuple[object, ...]:
-    """Return the options that name a store and the user's manifests."""
-    return ("--store", store or source.folder / "store", "--manifests", source.manifests)
 
 
 @pytest.fixture(scope="session")

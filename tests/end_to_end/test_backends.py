@@ -13,16 +13,12 @@ import pytest
 import zarr
 
 from stages.corrupt.rendering import SUITES
+from tests.end_to_end.options import at
 
 ONLY = tuple(
     part for name in ("contrast", "gaussian_noise") for part in ("--only", f"*/*/*/{name}/[13]")
 )
 MODELS = {"torch", "torchvision", "open_clip", "transformers", "timm"}
-
-
-def at(source: Any) -> tuple[object, ...]:
-    """Return the options that name a study's store and manifests."""
-    return ("--store", source.folder / "store", "--manifests", source.manifests)
 
 
 def pixels(pipeline: Any, source: Any, suite: str) -> dict[str, np.ndarray]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from stages.corrupt import corrupt
+from tests.end_to_end.options import at
 
 NAMES = ("contrast", "gaussian_noise")
 
@@ -26,11 +27,6 @@ def published(read_only_tiny: Any, tmp_path: Path) -> Path:
                 folder / f"{name}_severity_{severity}.npz", images=made, labels=images[:, 0, 0]
             )
     return tmp_path / "published"
-
-
-def at(source: Any) -> tuple[object, ...]:
-    """Return the options that name a study's store and manifests."""
-    return ("--store", source.folder / "store", "--manifests", source.manifests)
 
 
 def test_against_a_split_of_the_store(pipeline: Any, read_only_tiny: Any, published: Path) -> None:

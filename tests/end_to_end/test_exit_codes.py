@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shlex
 import shutil
 from pathlib import Path
@@ -14,12 +13,7 @@ import pytest
 
 from pipeline.documents import seal_document
 from pipeline.store import Store
-
-
-def at(store: Path, source: Any) -> tuple[object, ...]:
-    """Return the options that name a store and the user's manifests."""
-    return ("--store", store, "--manifests", source.manifests)
-
+from tests.end_to_end.options import at
 
 UNKNOWN = [
     (("build", "corruptions", "--datasets", "tinny"), "unknown dataset 'tinny'", "'tiny'"),
@@ -49,7 +43,7 @@ def test_an_unknown_name_is_refused(
     pipeline: Any, tiny: Any, store: Path, arguments: tuple[str, ...], wrong: str, hint: str
 ) -> None:
     """An unknown name exits 2, suggests the nearest known one and makes no store."""
-    pipeline(*arguments, *at(store, tiny), rc=None).refused(2, wrong, hint)
+    pipeline(*arguments, *at(tiny, store), rc=None).refused(2, wrong, hint)
     assert not store.exists()
 
 
@@ -63,7 +57,7 @@ def test_an_unknown_corruption_is_refused(
 ) -> None:
     """A selector that matches no set exits 2 and is named."""
     selector = "medimeta-c/tiny/test/gausian_noise/3"
-    answer = pipeline(*command, *at(store, tiny_built), "--only", selector, rc=None)
+    answer = pipeline(*command, *at(tiny_built, store), "--only", selector, rc=None)
     answer.refused(2, selector)
 
 
@@ -90,7 +84,7 @@ def test_every_fault_of_every_manifest_is_told_at_once(
     tiny.declare(clases='["a", "b"]', channels="2", source='{kind = "placed", files = "x"}')
     other = tiny.declaration.with_name("other.toml")
     other.write_text(tiny.declaration.read_text().replace("title", "titel"))
-    answer = pipeline("build", "datasets", "--datasets", "tiny", *at(store, tiny), rc=2)
+    answer = pipeline("build", "datasets", "--datasets", "tiny", *at(tiny, store), rc=2)
     assert "Traceback" not in answer.stderr
     lines = answer.stderr.splitlines()
     for file, key, what in [
@@ -140,7 +134,7 @@ def test_a_file_that_is_not_there_is_missing(
 ) -> None:
     """A file to be got by hand exits 4 and says where to put it and which digest it must have."""
     digest = hashlib.md5(tiny.file.read_bytes()).hexdigest()
-    answer = pipeline("build", "datasets", "--datasets", "tiny", *at(store, tiny), rc=None)
+    answer = pipeline("build", "datasets", "--datasets", "tiny", *at(tiny, store), rc=None)
     answer.refused(4, "Ask for it", str(store), "--from", digest)
     tiny.file.unlink()
     build_datasets(pipeline, tiny, store).refused(4, "tiny.npz is not in", digest)
@@ -221,7 +215,7 @@ def test_a_file_is_not_a_store(pipeline: Any, tiny: Any, store: Path) -> None:
         ("status",),
         ("list",),
     ):
-        answer = pipeline(*command, *at(store, tiny), rc=None)
+        answer = pipeline(*command, *at(tiny, store), rc=None)
         answer.refused(2, str(store), "a store is a folder")
     for command in (("verify", "--store", store), ("demo", "--store", store)):
         pipeline(*command, rc=None).refused(2, str(store), "a store is a folder")
@@ -241,7 +235,7 @@ def test_a_store_of_a_newer_schema_is_refused(pipeline: Any, tiny_built: Any, st
         ("list",),
         ("explain", "tiny/test"),
     ):
-        answer = pipeline(*command, *at(store, tiny_built), rc=None)
+        answer = pipeline(*command, *at(tiny_built, store), rc=None)
         answer.refused(1, "medshards/store/2", "newer")
     pipeline("verify", "--store", store, rc=None).refused(1, "medshards/store/2")
     assert tree(store) == before
@@ -251,7 +245,7 @@ def test_eval_of_an_empty_store_lists_what_is_skipped(
     pipeline: Any, tiny: Any, store: Path
 ) -> None:
     """Bare `pipeline eval` with nothing embedded exits 0, says why, and makes no store."""
-    answer = pipeline("eval", *at(store, tiny))
+    answer = pipeline("eval", *at(tiny, store))
     assert "skipped: everything: nothing is embedded" in answer.stderr
     assert "pipeline embed --model" in answer.stderr
     assert not store.exists()
@@ -260,7 +254,7 @@ def test_eval_of_an_empty_store_lists_what_is_skipped(
 def test_eval_of_built_sets_without_embeddings(pipeline: Any, tiny_built: Any, store: Path) -> None:
     """Bare `pipeline eval` exits 0 while sets are built and nothing is embedded."""
     shutil.rmtree(store / "embeddings")
-    answer = pipeline("eval", *at(store, tiny_built), "--json")
+    answer = pipeline("eval", *at(tiny_built, store), "--json")
     assert answer.json["results"] == []
     assert "embed --model" in answer.json["skipped"][0]["command"]
 
@@ -278,7 +272,7 @@ def test_eval_of_a_partial_collection_is_refused(
     """Exit 4 names the set that is missing and the command that builds it; nothing is evaluated."""
     shutil.rmtree(store / gone)
     before = tree(store)
-    answer = pipeline("eval", *at(store, tiny_built), "--baseline", "pixels", rc=None)
+    answer = pipeline("eval", *at(tiny_built, store), "--baseline", "pixels", rc=None)
     answer.refused(4, "medimeta-c/tiny/test/contrast/3", command, f"--store {store}")
     assert tree(store) == before
 
@@ -291,7 +285,7 @@ def test_the_command_that_eval_names_builds_what_is_missing(
     shutil.rmtree(store / "embeddings/texture")
     options = ("--encoders", "texture", "--baseline", "texture")
     for _ in range(4):
-        answer = pipeline("eval", *at(store, tiny_built), *options, rc=None)
+        answer = pipeline("eval", *at(tiny_built, store), *options, rc=None)
         if answer.rc == 0:
             break
         answer.refused(4, "build it with: pipeline ")
@@ -318,7 +312,7 @@ def test_eval_of_something_named_that_is_missing_is_refused(
     """Whatever is named explicitly must exist: exit 4 names it and a command."""
     if options[0] in {"--only", "--datasets"}:
         shutil.rmtree(store / "corruptions")
-    answer = pipeline("eval", *at(store, tiny_built), *options, rc=None)
+    answer = pipeline("eval", *at(tiny_built, store), *options, rc=None)
     assert answer.rc == 4
     assert "Traceback" not in answer.stderr
     assert missing in answer.stderr
@@ -330,7 +324,7 @@ def test_eval_of_a_named_protocol_that_no_encoder_has_is_refused(
 ) -> None:
     """Zero-shot of vision-only encoders, asked for by name, exits 4 instead of showing nothing."""
     store = read_only_tiny.folder / "store"
-    answer = pipeline("eval", *at(store, read_only_tiny), "--protocols", "zero-shot", rc=4)
+    answer = pipeline("eval", *at(read_only_tiny, store), "--protocols", "zero-shot", rc=4)
     assert "zero-shot of texture on medimeta-c/tiny/test: the encoder is vision-only" in (
         answer.stderr
     )
@@ -340,7 +334,7 @@ def test_two_processes_build_the_same_sets(
     pipeline: Any, tiny: Any, tiny_study: Path, store: Path, whole: Any, digests: Any
 ) -> None:
     """Started together they both succeed, and the store is what one of them would have made."""
-    command = ("build", "all", "--datasets", "tiny", "--from", tiny.data, *at(store, tiny))
+    command = ("build", "all", "--datasets", "tiny", "--from", tiny.data, *at(tiny, store))
     processes = [pipeline.start(*command) for _ in range(2)]
     for process in processes:
         _, stderr = process.communicate()
@@ -359,7 +353,7 @@ def test_a_set_that_another_process_holds(
     """With --no-wait it exits 75 and names the set; the holder's work is left alone."""
     name = "medimeta-c/tiny/test/contrast/3"
     shutil.rmtree(store / "corruptions" / name)
-    only = ("--only", name, *at(store, tiny_built))
+    only = ("--only", name, *at(tiny_built, store))
     unit = pipeline("build", "corruptions", *only, "--dry-run", "--json").json["units"][0]
 
     class Held:
@@ -373,125 +367,10 @@ def test_a_set_that_another_process_holds(
     whole(store)
 
 
-@pytest.mark.usefixtures("namespaces")
-def test_a_full_disk_is_told_and_recovered_from(
-    pipeline: Any, tiny: Any, tiny_study: Path, store: Path
-) -> None:
-    """Exit 1 or 3 says that the disk is full; nothing half-written; with room it goes on."""
-    store.mkdir()
-    build = ("build", "all", "--datasets", "tiny", "--from", tiny.data, *at(store, tiny))
-    verify = ("verify", "--store", store, "--json")
-    full, left, verified, _, again, listed, last = pipeline.in_mount(
-        store,
-        "1m",
-        [
-            build,
-            ("!find", store / "staging"),
-            verify,
-            ("!mount", "-o", "remount,size=64m", store),
-            build,
-            ("list", "--store", store, "--json"),
-            verify,
-        ],
-    )
-    full.refused(3, "the disk is full", str(store))
-    assert left.stdout.split() == [str(store / "staging")]
-    assert {problem["kind"] for problem in verified.json["problems"]} <= {"unsealed"}
-    assert again.rc == 0, again
-    assert last.rc == 0
-    alone = pipeline("list", "--store", tiny_study / "store", "--json").json["artifacts"]
-    expected = {(row["stage"], row["name"]): row["content_digest"] for row in alone}
-    rows = listed.json["artifacts"]
-    found = {(row["stage"], row["name"]): row["content_digest"] for row in rows}
-    assert len(found) == 1 + 3 + 35
-    assert found == {name: expected[name] for name in found}
-
-
-@pytest.mark.usefixtures("namespaces")
-def test_a_disk_that_is_full_from_the_start(pipeline: Any, tiny: Any, store: Path) -> None:
-    """Where not even the source fits, exit 1 is the disk's, and nothing is sealed."""
-    store.mkdir()
-    build = ("build", "all", "--datasets", "tiny", "--from", tiny.data, *at(store, tiny))
-    full, listed = pipeline.in_mount(store, "32k", [build, ("list", "--store", store, "--json")])
-    full.refused(1, "the disk is full", str(store))
-    assert listed.json["artifacts"] == []
-
-
-@pytest.mark.parametrize("option", ["--log", "--out"])
-def test_a_place_that_cannot_be_written(
-    pipeline: Any, tiny_built: Any, store: Path, tmp_path: Path, option: str
-) -> None:
-    """A log, or tables, in a place that cannot be exits 1 and names the place."""
-    place = tmp_path / "file" / "below"
-    place.parent.write_text("not a folder")
-    shutil.rmtree(store / "summary")
-    command = ("eval", "--baseline", "pixels", *at(store, tiny_built), option, place)
-    pipeline(*command, rc=None).refused(1, str(place))
-
-
-@pytest.mark.usefixtures("namespaces")
-def test_a_log_on_a_full_disk_is_given_up(pipeline: Any, tiny_built: Any, tmp_path: Path) -> None:
-    """Where only the log does not fit, the build goes on without it and says so."""
-    mount = tmp_path / "mount"
-    mount.mkdir()
-    store = tmp_path / "store"
-    shutil.rmtree(store / "summary")
-    fill = "import sys; open(sys.argv[1], 'wb').write(bytes(4096 * 8))"
-    _, build = pipeline.in_mount(
-        mount,
-        "32k",
-        [
-            ("!python3", "-c", fill, mount / "fill"),
-            (
-                "eval",
-                "--baseline",
-                "pixels",
-                *at(store, tiny_built),
-                "--log",
-                mount / "log.jsonl",
-            ),
-        ],
-    )
-    assert build.rc == 0, build
-    assert build.stderr.count("the log ends here") == 1
-    assert "Traceback" not in build.stderr
-
-
-@pytest.mark.usefixtures("namespaces")
-def test_a_read_only_store(pipeline: Any, tiny_built: Any, tmp_path: Path) -> None:
-    """Reading works, also with nothing left to build; building exits 1 and says why."""
-    mount = tmp_path / "mount"
-    mount.mkdir()
-    options = at(mount, tiny_built)
-    evaluate = ("eval", *options, "--baseline", "pixels", "--json")
-    steps = [
-        ("!cp", "-r", *(tmp_path / "store").iterdir(), mount),
-        ("!mount", "-o", "remount,ro", mount),
-        evaluate,
-        ("status", *options, "--json"),
-        ("verify", "--store", mount),
-        ("build", "corruptions", "--datasets", "tiny", *options),
-        ("embed", "--model", "texture", *options),
-        ("build", "corruptions", "--datasets", "tiny", "--seed", 1, *options),
-        ("build", "corruptions", "--datasets", "tiny", "--seed", 1, "--dry-run", *options),
-        ("eval", *options, "--baseline", "texture"),
-    ]
-    copied, _, evaluated, status, verified, nothing, embedded, build, dry, changed = (
-        pipeline.in_mount(mount, "64m", steps)
-    )
-    assert copied.rc == evaluated.rc == 0
-    assert evaluated.json["summary"] == json.loads((tmp_path / "eval.json").read_text())["summary"]
-    assert {row["state"] for row in status.json["artifacts"]} == {"sealed"}
-    assert verified.rc == nothing.rc == dry.rc == 0, (verified, nothing, dry)
-    assert embedded.rc == 0, embedded
-    build.refused(1, str(mount), "the store is read-only")
-    changed.refused(1, str(mount), "the store is read-only")
-
-
 def build_datasets(pipeline: Any, source: Any, store: Path, *options: object) -> Any:
     """Run `pipeline build datasets` with the dataset's own folder as the source."""
     command = ("build", "datasets", "--datasets", source.name, "--from", source.data)
-    return pipeline(*command, *at(store, source), *options, rc=None)
+    return pipeline(*command, *at(source, store), *options, rc=None)
 
 
 def nothing_is_there(

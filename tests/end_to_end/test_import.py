@@ -11,16 +11,12 @@ import pytest
 
 from pipeline import open_store
 from tests.end_to_end.conftest import CommandLine, TinySource
+from tests.end_to_end.options import at
 
 SUITE = "theirs@imported"
 CORRUPTIONS = ("fog", "gaussian_noise")
 OTHER_ORDER = 'schema = 1\ndataset = "tiny"\nclasses = ["bright", "dark"]\n'
 OWN_ORDER = 'schema = 1\ndataset = "tiny"\nclasses = ["dark", "bright"]\n'
-
-
-def at(source: TinySource) -> tuple[object, ...]:
-    """Return the options of a tiny dataset's store."""
-    return ("--store", source.folder / "store", "--manifests", source.manifests)
 
 
 def theirs(source: TinySource) -> dict[tuple[str, int], np.ndarray]:

@@ -12,15 +12,12 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.options import at
+
 HEAVY = {"torch", "sklearn", "numba"}
 MODELS = {"torch", "torchvision", "open_clip", "transformers", "timm"}
 EVALUATED = ("models", "predictions", "results", "summary", "comparisons")
 HELP_SECONDS = 0.3
-
-
-def at(source: Any) -> tuple[object, ...]:
-    """Return the options that name a study's store and manifests."""
-    return ("--store", source.folder / "store", "--manifests", source.manifests)
 
 
 def test_help_is_quick(pipeline: Any, tmp_path: Path, environment: dict[str, str]) -> None:

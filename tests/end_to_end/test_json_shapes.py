@@ -8,91 +8,21 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import google_crc32c
-import pyarrow.parquet as pq
 import pytest
 
-NUMBER = (int, float)
-ARTIFACT = {
-    "stage": str,
-    "name": str,
-    "recipe_key": str,
-    "content_digest": (str, type(None)),
-    "state": str,
-    "rows": int,
-    "bytes": int,
-}
-UNIT = {"stage": str, "name": str, "reason": str, "rows": int, "bytes": int}
-PROBLEM = {"artifact": str, "file": str, "kind": str, "detail": str}
-SYSTEM = {"suite": str, "dataset": str, "encoder": str, "protocol": str, "metric": str}
-METRICS = (
-    *("accuracy", "balanced_accuracy", "macro_f1", "auroc", "ece", "brier", "nll", "error"),
-    *("flip_rate", "detection_auroc"),
+from tests.end_to_end.json_fields import (
+    ARTIFACT,
+    COMPARISON,
+    HIGHEST,
+    METRICS,
+    RESULT,
+    SKIPPED,
+    SUMMARY,
+    UNIT,
+    in_state,
+    require_fields,
 )
-HIGHEST = {"brier": 2, "nll": 37}
-INTERVAL = {"value": NUMBER, "n": int, "ci_low": NUMBER, "ci_high": NUMBER}
-RESULT = {
-    **SYSTEM,
-    **INTERVAL,
-    "split": str,
-    "corruption": str,
-    "severity": int,
-    "template": (str, type(None)),
-    "k": (int, type(None)),
-    "seed": int,
-}
-UNDEFINED = type(None)
-SUMMARY = {
-    **SYSTEM,
-    "n": int,
-    "value": (*NUMBER, UNDEFINED),
-    "ci_low": (*NUMBER, UNDEFINED),
-    "ci_high": (*NUMBER, UNDEFINED),
-    "baseline": (str, UNDEFINED),
-    "undefined": (str, UNDEFINED),
-}
-COMPARISON = {
-    "suite": str,
-    "dataset": str,
-    "protocol": str,
-    "encoder_a": str,
-    "encoder_b": str,
-    "metric": str,
-    "corruption": (str, UNDEFINED),
-    "severity": (int, UNDEFINED),
-    "difference": NUMBER,
-    "ci_low": NUMBER,
-    "ci_high": NUMBER,
-    "test": str,
-    "p": NUMBER,
-    "p_holm": NUMBER,
-    "p_bh": NUMBER,
-    "family": int,
-    "n": int,
-}
-SKIPPED = {"what": str, "reason": str, "command": str}
-
-
-def at(source: Any) -> tuple[object, ...]:
-    """Return the options that name a study's store and manifests."""
-    return ("--store", source.folder / "store", "--manifests", source.manifests)
-
-
-def require_fields(rows: list[dict[str, Any]], fields: dict[str, Any]) -> None:
-    """Assert that there are rows, and that each has at least these fields of these types."""
-    assert rows
-    for row in rows:
-        assert fields.keys() <= row.keys()
-        for name, kind in fields.items():
-            assert isinstance(row[name], kind), (name, row)
-            assert not isinstance(row[name], bool), (name, row)
-
-
-def in_state(pipeline: Any, source: Any, state: str) -> set[str]:
-    """Return `<stage>/<name>` of the artifacts in a state."""
-    rows = pipeline("status", *at(source), "--json").json["artifacts"]
-    assert {row["state"] for row in rows} <= {"sealed", "missing", "stale", "damaged"}
-    return {f"{row['stage']}/{row['name']}" for row in rows if row["state"] == state}
+from tests.end_to_end.options import at
 
 
 def test_status(pipeline: Any, read_only_tiny: Any) -> None:
@@ -155,93 +85,6 @@ severities = [{factor = 0.4}, {factor = 0.3}, {factor = 0.2}, {factor = 0.1}, {f
     one = "corruptions/mine/tiny/test/contrast/5"
     assert in_state(pipeline, tiny_built, "stale") == {one}
     assert in_state(pipeline, tiny_built, "missing") == {one}
-
-
-def test_verify_and_status_of_a_damaged_store(pipeline: Any, tiny_built: Any) -> None:
-    """Every kind of damage is found and told; `status` remembers it and `eval` refuses it."""
-    store = tiny_built.folder / "store"
-    sets = store / "corruptions/medimeta-c/tiny/test"
-
-    def shard(name: str, pattern: str) -> Path:
-        (found,) = (sets / name).glob(f"*/{pattern}")
-        return found
-
-    flip(shard("contrast/1", "images/c.0*"), 5000)
-    flip(shard("contrast/2", "index/00000.parquet"), -100)
-    flip(shard("contrast/3", "manifest.json"), 60)
-    flip(shard("contrast/4", "records/00000.json"), 60)
-    flip(shard("contrast/5", "images/zarr.json"), 60)
-    truncated = shard("brightness/1", "images/c.0*")
-    truncated.write_bytes(truncated.read_bytes()[:-500])
-    slots = shard("brightness/2", "images/c.0*")
-    empty_slot(slots, item=3, items=24)
-    removed = shard("brightness/3", "index/00000.parquet")
-    table = pq.read_table(removed)
-    pq.write_table(table.slice(0, 23), removed)
-    shard("brightness/4", "index/00000.parquet").unlink()
-    (shard("brightness/5", "images") / "c.1.0.0.0").write_bytes(b"strange")
-    (store / "staging" / "1234-abcdef").mkdir()
-
-    answer = pipeline("verify", "--store", store, "--json", rc=5)
-    document = answer.json
-    assert document["schema"] == "medshards/verify/1"
-    require_fields(document["problems"], PROBLEM)
-    kinds = {
-        (p["artifact"].removeprefix("corruptions/medimeta-c/tiny/test/"), p["kind"])
-        for p in document["problems"]
-    }
-    assert kinds == {
-        ("contrast/1", "changed"),
-        ("contrast/2", "changed"),
-        ("contrast/3", "manifest"),
-        ("contrast/4", "manifest"),
-        ("contrast/5", "changed"),
-        ("brightness/1", "truncated"),
-        ("brightness/2", "missing_chunk"),
-        ("brightness/3", "missing_row"),
-        ("brightness/4", "missing"),
-        ("brightness/5", "unexpected"),
-        ("", "leftover_staging"),
-    }
-    for problem in document["problems"]:
-        assert (store / problem["file"]).exists() or problem["kind"] == "missing"
-
-    names = [f"{name}/{i}" for name in ("contrast", "brightness") for i in range(1, 6)]
-    damaged = {f"corruptions/medimeta-c/tiny/test/{name}" for name in names}
-    assert in_state(pipeline, tiny_built, "damaged") == damaged
-    told = pipeline("explain", "medimeta-c/tiny/test/contrast/1", *at(tiny_built), "--json")
-    assert "the last verify found: changed" in told.json["artifacts"][0]["reasons"][0]
-    told = pipeline("explain", "medimeta-c/tiny/test/contrast/3", *at(tiny_built), "--json")
-    assert "its manifest was changed" in told.json["artifacts"][0]["reasons"][0]
-    build = ("build", "corruptions", "--datasets", "tiny", *at(tiny_built))
-    answer = pipeline(*build, rc=5)
-    assert "pipeline verify" in answer.stderr
-    assert "Traceback" not in answer.stderr
-
-
-def test_a_damaged_set_is_built_again(pipeline: Any, tiny_built: Any) -> None:
-    """Removing the folder that the message names and building again mends the store."""
-    store = tiny_built.folder / "store"
-    (folder,) = (store / "corruptions/medimeta-c/tiny/test/contrast/1").iterdir()
-    (shard,) = folder.glob("images/c.0*")
-    flip(shard, 5000)
-    pipeline("verify", "corruptions", "--store", store, rc=5)
-    build = ("build", "corruptions", "--datasets", "tiny", *at(tiny_built))
-    assert f"remove {folder}" in pipeline(*build, rc=5).stderr
-    shutil.rmtree(folder)
-    pipeline(*build)
-    pipeline("verify", "--store", store)
-    of_systems = (1 + 8 + 8 + 1) * 4
-    assert len(in_state(pipeline, tiny_built, "sealed")) == 1 + 3 + 35 + 2 * 38 + of_systems + 2
-
-
-def test_verify_of_a_whole_store(pipeline: Any, read_only_tiny: Any) -> None:
-    """Without problems it exits 0 and says how much it has read."""
-    document = pipeline("verify", "--store", read_only_tiny.folder / "store", "--json").json
-    assert document["schema"] == "medshards/verify/1"
-    assert document["problems"] == []
-    assert document["artifacts"] > 100
-    assert document["bytes"] > 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -381,22 +224,6 @@ def test_explain(pipeline: Any, read_only_tiny: Any) -> None:
     assert one["state"] == "sealed"
     assert one["parameters"]["values"] == {"factor": 0.2, "rounding": "down"}
     assert one["inputs"]["images"].startswith("datasets/tiny/test ")
-
-
-def flip(path: Path, position: int) -> None:
-    """Change one byte of a file."""
-    data = bytearray(path.read_bytes())
-    data[position] ^= 1
-    path.write_bytes(bytes(data))
-
-
-def empty_slot(path: Path, *, item: int, items: int) -> None:
-    """Mark an inner chunk as absent, as Zarr does, in the index at the end of a shard."""
-    data = path.read_bytes()
-    index = bytearray(data[-(16 * items + 4) : -4])
-    index[16 * item : 16 * (item + 1)] = b"\xff" * 16
-    checksum = google_crc32c.value(bytes(index)).to_bytes(4, "little")
-    path.write_bytes(data[: -len(index) - 4] + index + checksum)
 
 
 def test_sets_of_two_seeds_stand_side_by_side(pipeline: Any, tmp_path: Path) -> None:

@@ -11,11 +11,7 @@ from PIL import Image
 
 import pipeline as library
 from stages.corrupt.preview import LABEL, TOP
-
-
-def at(store: Path, source: Any) -> tuple[object, ...]:
-    """Return the options that name a store and the user's manifests."""
-    return ("--store", store, "--manifests", source.manifests)
+from tests.end_to_end.options import at
 
 
 def tile(path: Path, pitch: int, row: int, column: int) -> np.ndarray:
@@ -29,7 +25,7 @@ def test_tiles_equal_the_built_sets(pipeline: Any, read_only_tiny: Any, tmp_path
     """Every tile of both sheets has the pixels of the first image of its set."""
     store, out = read_only_tiny.folder / "store", tmp_path / "sheets"
     command = ("build", "corruptions", "--preview", "--datasets", "tiny", "--out", out, "--json")
-    answer = pipeline(*command, *at(store, read_only_tiny)).json
+    answer = pipeline(*command, *at(read_only_tiny, store)).json
     assert answer["schema"] == "medshards/preview/1"
     by_dataset, by_severity = answer["files"]
     reader = library.open_store(store)
@@ -52,10 +48,10 @@ def test_only_clean_splits_are_built(pipeline: Any, tiny: Any, store: Path, whol
     """A preview of a new store builds the splits it shows, and no set."""
     files = {"medimeta-c-by-dataset.png", "medimeta-c-tiny-test-by-severity.png"}
     command = ("build", "corruptions", "--datasets", "tiny", "--from", tiny.data, "--preview")
-    planned = pipeline(*command, *at(store, tiny), "--dry-run", "--json").json
+    planned = pipeline(*command, *at(tiny, store), "--dry-run", "--json").json
     assert {unit["stage"] for unit in planned["units"]} == {"sources", "datasets"}
     assert not store.exists()
-    answer = pipeline(*command, *at(store, tiny))
+    answer = pipeline(*command, *at(tiny, store))
     assert set(answer.stdout.split()) == files
     assert {path.name for path in tiny.folder.glob("*.png")} == files
     assert not (store / "corruptions").exists()
@@ -66,7 +62,7 @@ def test_only_clean_splits_are_built(pipeline: Any, tiny: Any, store: Path, whol
 def test_a_selector_chooses_tiles(pipeline: Any, read_only_tiny: Any, tmp_path: Path) -> None:
     """`--only` leaves its corruptions and severities; the usual severity gives way to them."""
     command = ("build", "corruptions", "--preview", "--only", "medimeta-c/tiny/test/*_blur/5")
-    where = (*at(read_only_tiny.folder / "store", read_only_tiny), "--out", tmp_path / "s")
+    where = (*at(read_only_tiny), "--out", tmp_path / "s")
     answer = pipeline(*command, *where, "--json").json
     assert answer["severity"] == 5
     assert answer["files"][0]["columns"] == ["clean", "motion blur", "zoom blur"]
@@ -92,7 +88,7 @@ def test_what_cannot_be_shown_is_refused(
 ) -> None:
     """A bad request exits 2, a missing source 4; no picture is written."""
     named = () if "--only" in arguments else ("--datasets", "tiny")
-    answer = pipeline("build", *arguments, *named, *at(store, tiny), rc=None)
+    answer = pipeline("build", *arguments, *named, *at(tiny, store), rc=None)
     answer.refused(rc, told)
     assert not list(tiny.folder.glob("**/*.png"))
 
@@ -103,5 +99,5 @@ def test_a_folder_that_cannot_be_written_is_told(
     """A file where the folder should be exits 1 with one line."""
     (tmp_path / "taken").touch()
     command = ("build", "corruptions", "--preview", "--datasets", "tiny", "--out", "taken")
-    answer = pipeline(*command, *at(read_only_tiny.folder / "store", read_only_tiny), rc=None)
+    answer = pipeline(*command, *at(read_only_tiny), rc=None)
     answer.refused(1, "cannot be written")

@@ -15,15 +15,11 @@ from pipeline.plan import make_plan
 from pipeline.runner import run
 from pipeline.store import Store
 from pipeline.unit import Node
+from tests.end_to_end.options import at
 from tests.end_to_end.tiny_clip import MANIFEST, write_tiny_clip
 
 SET = "corruptions/medimeta-c/tiny/test/contrast/3"
 EMBEDDED = "embeddings/texture/tiny/test"
-
-
-def at(source: Any) -> tuple[object, ...]:
-    """Return the options of a dataset's store."""
-    return ("--store", source.folder / "store", "--manifests", source.manifests)
 
 
 def folder_of(source: Any, label: str) -> Path:

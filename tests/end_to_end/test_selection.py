@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.options import at
+
 SUITE = """
 schema = 1
 id = "mine"
@@ -32,11 +34,6 @@ baseline = "pixels"
 protocols = ["prototype"]
 bootstrap = {resamples = 50}
 """
-
-
-def at(source: Any) -> tuple[object, ...]:
-    """Return the options that name a study's store and manifests."""
-    return ("--store", source.folder / "store", "--manifests", source.manifests)
 
 
 def planned(pipeline: Any, *command: object) -> list[str]:

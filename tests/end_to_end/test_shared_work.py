@@ -13,15 +13,12 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.options import at
+
 SETS = ("--only", "medimeta-c/tiny/test/contrast/*")
 EMBED = ("embed", "--model", "texture")
 EVAL = ("eval", "--encoders", "texture", "--protocols", "prototype,knn")
 EVALUATED = ("models", "predictions", "results", "summary", "comparisons")
-
-
-def at(store: Path, source: Any) -> tuple[object, ...]:
-    """Return the options that name a store and the manifests."""
-    return ("--store", store, "--manifests", source.manifests)
 
 
 def without(store: Path, *stages: str) -> None:
@@ -34,7 +31,7 @@ def test_parts_of_embed_and_eval_make_what_one_command_makes(
     pipeline: Any, tiny_built: Any, store: Path, digests: Any
 ) -> None:
     """In any order; the last part shows the results, and those before say what is still missing."""
-    options = at(store, tiny_built)
+    options = at(tiny_built, store)
     without(store, *EVALUATED)
     shown = pipeline(*EVAL, *options, "--json").json["summary"]
     whole = digests(store)
@@ -105,7 +102,7 @@ def test_workers_with_a_gpu_embed_and_others_do_not(
     )
     workers = (("--resources", "GPU=1"), ("--preload", str(tmp_path / "broken.py")))
     with scheduler_and_workers(environment, tmp_path, *workers) as address:
-        pipeline(*EMBED, *at(store, tiny_built), "--scheduler", address)
+        pipeline(*EMBED, *at(tiny_built, store), "--scheduler", address)
     found = digests(store)
     assert found == {name: whole[name] for name in found}
     assert {name for name in whole if name.startswith("embeddings/texture")} <= found.keys()
@@ -116,7 +113,7 @@ def test_a_disk_that_fills_up_under_workers(pipeline: Any, tiny_built: Any, stor
     """The command says so once, names the place, and with room completes what it began."""
     mount = store.with_name("mount")
     mount.mkdir()
-    build = ("build", "corruptions", "--datasets", "tiny", "--seed", 3, *at(mount, tiny_built))
+    build = ("build", "corruptions", "--datasets", "tiny", "--seed", 3, *at(tiny_built, mount))
     build += ("--scheduler", "processes", "--workers", 2)
     _, full, verified, _, again, last = pipeline.in_mount(
         mount,
@@ -145,7 +142,7 @@ def test_a_store_without_permission(pipeline: Any, tiny_built: Any, store: Path)
     root = os.geteuid() == 0
     taken = ("--bounding-set=-dac_override,-dac_read_search",) if root else ()
     program = ["setpriv", *taken, sys.executable, "-m", "pipeline"]
-    options = list(map(str, at(store, tiny_built)))
+    options = list(map(str, at(tiny_built, store)))
     build = ["build", "corruptions", "--datasets", "tiny", *options]
     try:
         for command, code in (
@@ -174,7 +171,7 @@ def test_a_store_without_permission(pipeline: Any, tiny_built: Any, store: Path)
 
 def test_clocks_that_were_moved(pipeline: Any, tiny_built: Any, store: Path, whole: Any) -> None:
     """Files of another century change nothing: what is sealed is, and what is missing is built."""
-    options = at(store, tiny_built)
+    options = at(tiny_built, store)
     build = ("build", "corruptions", "--datasets", "tiny", "--seed", 2, *SETS, *options)
     for year, severity in ((1971, 1), (2100, 2)):
         for path in store.rglob("*"):

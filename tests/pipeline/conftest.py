@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.store import Store
+from pipeline.verify import verify
 from tests.pipeline.toy import Digests, Toy, build, digests_of
 
 REPOSITORY = Path(__file__).parents[2]
@@ -47,6 +49,25 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reference(built: Path) -> Digests:
     """Return the digests of an undisturbed build of the toy."""
     return digests_of(built)
+
+
+@pytest.fixture(scope="session")
+def everything(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a store that holds every kind of file; not to be changed."""
+    root = tmp_path_factory.mktemp("everything") / "store"
+    shutil.copytree(built, root)
+    store = Store(root)
+    store.pin("files", "toy", "0" * 64)
+    store.record_damaged({})
+    build(root, Toy(numbers_version=2).targets()).raise_failures()
+    assert verify(Store(root)) == []
+    return root
+
+
+@pytest.fixture
+def store_root(everything: Path, tmp_path: Path) -> Path:
+    """Return a copy of the store with every kind of file, to be damaged."""
+    return Path(shutil.copytree(everything, tmp_path / "store"))
 
 
 @pytest.fixture

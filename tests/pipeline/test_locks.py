@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
 import threading
-from collections import Counter
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
 from pipeline import locks
-from pipeline.errors import HeldError
 from pipeline.events import Event, UnitFinished
 from pipeline.locks import BEAT_SECONDS, SILENT_BEATS, Leases
 from pipeline.plan import make_plan
@@ -23,22 +17,8 @@ from pipeline.runner import run
 from pipeline.store import LEASES, OWNER, STAGING, Store
 from pipeline.unit import Unit
 from pipeline.verify import verify
-from tests.pipeline.conftest import REPOSITORY
+from tests.pipeline.holders import beat, holding, kill, moved_elsewhere
 from tests.pipeline.toy import Digests, Numbers, Toy, build, digests_of
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from pipeline.locks import Leases
-from pipeline.store import Store
-if sys.argv[2] == "write":
-    writing = Store(Path(sys.argv[1])).writing()
-    writing.__enter__()
-else:
-    assert Leases().take(Path(sys.argv[1])) is not None
-print("held", flush=True)
-time.sleep(600)
-"""
 
 
 class Clock:
@@ -50,34 +30,6 @@ class Clock:
     def __call__(self) -> float:
         """Return the time."""
         return self.now
-
-
-def holding(path: Path, what: str = "lease") -> subprocess.Popen[str]:
-    """Return a process that holds a lease, or writes to a store, until it is killed."""
-    command = [sys.executable, "-c", HOLD, str(path), what]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "held\n"
-    return process
-
-
-def kill(process: subprocess.Popen[str]) -> None:
-    """Kill a process so that its end is not yet noticed by its parent, and then notice it."""
-    process.send_signal(signal.SIGKILL)
-    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-
-
-def moved_elsewhere(path: Path, **fields: object) -> None:
-    """Make a lease file one of another host, whose process ids mean nothing here."""
-    beat, text = path.read_text().splitlines()
-    content = json.loads(text) | {"host": "elsewhere", "place": "another boot"} | fields
-    path.write_text(f"{beat}\n{json.dumps(content)}\n")
-
-
-def beat(path: Path, number: int) -> None:
-    """Let the holder elsewhere show that it lives."""
-    _, text = path.read_text().splitlines()
-    path.write_text(f"{number:020d}\n{text}\n")
 
 
 @pytest.fixture
@@ -343,80 +295,3 @@ def test_a_writer_that_was_taken_for_dead_owns_its_folder_again(tmp_path: Path) 
         assert session.is_dir()
         assert other.orphans() == []
     assert not other.is_being_written()
-
-
-def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_has_is_not(
-    tmp_path: Path,
-) -> None:
-    """Staging folders and leases go with their process, at the next build."""
-    root = tmp_path / "store"
-    process = holding(root, "write")
-    try:
-        (session,) = (root / STAGING).iterdir()
-        with Store(root).writing():
-            assert session.exists()
-        assert Store(root).is_being_written()
-        kill(process)
-        assert Store(root).orphans() == [session]
-        assert {problem.kind for problem in verify(Store(root))} == {"leftover_staging"}
-        with Store(root).writing():
-            assert not session.exists()
-        assert list((root / LEASES).iterdir()) == []
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_a_writer_elsewhere_that_is_silent_for_long_does_not_keep_a_store_from_others(
-    tmp_path: Path,
-) -> None:
-    """To have a store alone takes the time until it is certain that nobody lives."""
-    root, other = tmp_path / "store", Store(tmp_path / "store")
-    other._leases = Leases(silence=0.05)
-    with Store(root).writing():
-        (owner,) = (root / LEASES).glob(f"*{OWNER}")
-        moved_elsewhere(owner)
-        with other.alone():
-            pass
-
-
-def test_a_writer_elsewhere_that_beats_is_not_disturbed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """To have a store alone is refused as long as it lives."""
-    root = tmp_path / "store"
-    with Store(root).writing():
-        (owner,) = (root / LEASES).glob(f"*{OWNER}")
-        moved_elsewhere(owner)
-        beats = iter(range(1, 1000))
-        time = SimpleNamespace(sleep=lambda _: beat(owner, next(beats)))
-        monkeypatch.setattr(locks, "time", time)
-        with pytest.raises(HeldError), Store(root).alone():
-            pass
-
-
-@pytest.mark.parametrize("umask", [0o022, 0o077])
-def test_a_store_in_a_folder_of_a_group_belongs_to_the_group(umask: int, tmp_path: Path) -> None:
-    """All folders are the group's to write, all published files everybody's to read alone."""
-    root = tmp_path / "store"
-    root.mkdir()
-    root.chmod(0o2775)
-    before = os.umask(umask)
-    try:
-        build(root).raise_failures()
-    finally:
-        os.umask(before)
-    modes = Counter((path.is_dir(), path.stat().st_mode & 0o7777) for path in root.rglob("*"))
-    assert set(modes) == {(True, 0o2775), (False, 0o444)}
-    assert {path.stat().st_gid for path in root.rglob("*")} == {root.stat().st_gid}
-    assert verify(Store(root)) == []
-
-
-def test_a_store_of_one_person_keeps_the_umask(tmp_path: Path) -> None:
-    """Nothing is opened to a group that was not asked for."""
-    before = os.umask(0o077)
-    try:
-        build(tmp_path / "store").raise_failures()
-    finally:
-        os.umask(before)
-    assert {path.stat().st_mode & 0o077 for path in (tmp_path / "store").rglob("*")} == {0}

@@ -6,24 +6,18 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-import google_crc32c
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.artifact import ALIAS, MANIFEST, Manifest
-from pipeline.cli.states import states
-from pipeline.cli.study import Study
-from pipeline.disk import remove_tree
 from pipeline.documents import seal_document
-from pipeline.errors import MissingInputError, StoreError, VerificationError
-from pipeline.plan import make_plan
-from pipeline.shards import CRC_BYTES, EMPTY_SLOT, SLOT_BYTES
+from pipeline.errors import StoreError, VerificationError
+from pipeline.shards import CRC_BYTES, SLOT_BYTES
 from pipeline.store import (
     LEASES,
     SOURCES_FILE,
@@ -33,59 +27,19 @@ from pipeline.store import (
     Store,
 )
 from pipeline.verify import verify
+from tests.damage import empty_slot, flip
 from tests.pipeline.conftest import REPOSITORY
-from tests.pipeline.toy import NUMBERS_SLOTS, Numbers, Toy, build, values_of
-
-FILES = {
-    "store file": STORE_FILE,
-    "pins": SOURCES_FILE,
-    "verification record": VERIFICATION_FILE,
-    "manifest of a source": f"sources/toy/*/{MANIFEST}",
-    "record of a source": "sources/toy/*/records/00000.json",
-    "index of a source": "sources/toy/*/index/00000.parquet",
-    "source file": "sources/toy/*/files/given/offset.txt",
-    "source file in another folder": "sources/toy/*/files/below/note.txt",
-    "manifest": f"numbers/toy/0/*/{MANIFEST}",
-    "record": "numbers/toy/0/*/records/00002.json",
-    "array metadata": "numbers/toy/0/*/pixels/zarr.json",
-    "shard": "numbers/toy/0/*/pixels/c.0.0.0.0",
-    "last shard": "numbers/toy/0/*/pixels/c.2.0.0.0",
-    "shard of floats": "numbers/toy/0/*/floats/c.1.0",
-    "shard of single numbers": "sums/toy/0/odd/*/sums/c.1",
-    "shard of mixed size": "numbers/toy/0/*/pieces/00001/c/0",
-    "its metadata": "numbers/toy/0/*/pieces/00002/zarr.json",
-    "index": "numbers/toy/0/*/index/00001.parquet",
-    "alias": f"sums/toy/0/odd/*/{ALIAS}",
-}
-"""Every kind of file in a store, by a pattern that finds at least one of them."""
+from tests.pipeline.every_kind import FILES
+from tests.pipeline.toy import NUMBERS_SLOTS, Numbers, Toy, build
 
 DOCUMENTS = {STORE_FILE, SOURCES_FILE, VERIFICATION_FILE, MANIFEST, ALIAS, "records"}
 """Files that carry a checksum of themselves, by name or folder."""
 
 
 @pytest.fixture(scope="module")
-def everything(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a store that holds every kind of file."""
-    root = tmp_path_factory.mktemp("everything") / "store"
-    shutil.copytree(built, root)
-    store = Store(root)
-    store.pin("files", "toy", "0" * 64)
-    store.record_damaged({})
-    build(root, Toy(numbers_version=2).targets()).raise_failures()
-    assert verify(Store(root)) == []
-    return root
-
-
-@pytest.fixture(scope="module")
 def damaged(everything: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a copy in which one file after another is damaged and put right again."""
     return Path(shutil.copytree(everything, tmp_path_factory.mktemp("damaged") / "store"))
-
-
-@pytest.fixture
-def store_root(everything: Path, tmp_path: Path) -> Path:
-    """Return a copy to be damaged."""
-    return Path(shutil.copytree(everything, tmp_path / "store"))
 
 
 def test_every_file_of_a_store_is_of_a_listed_kind(everything: Path) -> None:
@@ -156,7 +110,7 @@ def test_a_truncated_shard_is_found(name: str, left: float, store_root: Path) ->
 def test_a_deleted_inner_chunk_is_found(store_root: Path) -> None:
     """An item that the shard's own index calls absent is named, though the index is valid."""
     path = next(store_root.glob(FILES["shard"]))
-    _drop_chunk(path, NUMBERS_SLOTS, 1)
+    empty_slot(path, item=1, items=NUMBERS_SLOTS)
     (problem,) = verify(Store(store_root))
     assert problem.kind == "missing_chunk"
     assert problem.file == _below(store_root, path)
@@ -169,7 +123,7 @@ def test_a_shard_written_anew_without_an_item_is_found(store_root: Path) -> None
     content = path.read_bytes()
     index = NUMBERS_SLOTS * SLOT_BYTES + CRC_BYTES
     path.write_bytes(content[:10] + content[-index:])
-    _drop_chunk(path, NUMBERS_SLOTS, 2)
+    empty_slot(path, item=2, items=NUMBERS_SLOTS)
     (problem,) = verify(Store(store_root))
     assert problem.kind == "missing_chunk"
 
@@ -248,7 +202,7 @@ def test_the_items_of_a_shard_that_was_exchanged_are_found(store_root: Path) -> 
 def test_only_what_is_selected_is_read(store_root: Path) -> None:
     """Damage of an artifact that was not selected is not looked for, nor forgotten."""
     shard = next(store_root.glob(FILES["shard"]))
-    content = _flip(shard)
+    content = flip(shard)
     read: list[str] = []
     selected = verify(
         Store(store_root),
@@ -268,101 +222,22 @@ def test_only_what_is_selected_is_read(store_root: Path) -> None:
 def test_any_number_of_workers_finds_the_same(store_root: Path) -> None:
     """Problems come in one order."""
     for name in ("shard", "index", "source file", "shard of single numbers"):
-        _flip(next(store_root.glob(FILES[name])))
+        flip(next(store_root.glob(FILES[name])))
     problems = verify(Store(store_root))
     assert len(problems) == 4
     assert verify(Store(store_root), workers=4) == problems
 
 
-def test_damage_is_remembered_until_the_artifact_is_built_again(store_root: Path) -> None:
-    """A damaged artifact is refused by readers and plans; a rebuilt one is another."""
-    toy = Toy()
-    recipe = toy.sums("even").recipe
-    before = values_of(store_root, toy.sums("even"), "sums")
-    _flip(next(Store(store_root).folder(recipe).glob("sums/c.0")))
-    assert Store(store_root).artifact(recipe) is not None  # nobody has looked yet
-    assert [problem.kind for problem in verify(Store(store_root))] == ["changed"]
-    with pytest.raises(VerificationError, match="is damaged .*: remove .* and build it again"):
-        Store(store_root).artifact(recipe)
-    with pytest.raises(VerificationError, match="is damaged"):
-        make_plan(Store(store_root), toy.targets())
-    remove_tree(Store(store_root).folder(recipe))
-    with pytest.raises(MissingInputError, match="sums/toy/0/even is not built yet"):
-        Store(store_root).artifact(recipe)
-    build(store_root).raise_failures()
-    assert np.array_equal(values_of(store_root, toy.sums("even"), "sums"), before)
-    assert verify(Store(store_root)) == []
-    assert Store(store_root).damaged() == {}
-
-
-def test_status_tells_what_the_last_verify_found(store_root: Path) -> None:
-    """An artifact is damaged if a verify said so, or if its manifest cannot be trusted."""
-
-    def damaged() -> set[str]:
-        rows = states(Study(Store.open(store_root)))
-        return {f"{row['stage']}/{row['name']}" for row in rows if row["state"] == "damaged"}
-
-    _flip(next(Store(store_root).folder(Toy().sums("even").recipe).glob("sums/c.0")))
-    assert damaged() == set()
-    verify(Store(store_root))
-    assert damaged() == {"sums/toy/0/even"}
-    _flip(next(store_root.glob(FILES["manifest of a source"])))
-    assert damaged() == {"sums/toy/0/even", "sources/toy"}
-
-
-def test_a_damaged_input_is_not_built_upon(store_root: Path) -> None:
-    """What was found damaged never enters something new."""
-    _flip(next(Store(store_root).folder(Toy().numbers().recipe).glob("pixels/c.0*")))
-    verify(Store(store_root))
-    remove_tree(Store(store_root).folder(Toy().sums("odd").recipe))
-    with pytest.raises(VerificationError, match="numbers/toy/0 is damaged"):
-        make_plan(Store(store_root), Toy().targets())
-
-
-def test_a_damaged_record_of_verification_is_written_anew_by_a_whole_verify(
-    store_root: Path,
-) -> None:
-    """Commands refuse a record they cannot trust, and say what helps; a partial verify keeps it."""
-    shard = next(store_root.glob(FILES["shard"]))
-    _flip(shard)
-    _flip(store_root / VERIFICATION_FILE)
-    with pytest.raises(VerificationError, match="verify` on the whole store"):
-        make_plan(Store(store_root), Toy().targets())
-    kinds = [problem.kind for problem in verify(Store(store_root), lambda _: False)]
-    assert kinds == ["manifest"]
-    assert {problem.kind for problem in verify(Store(store_root))} == {"changed", "manifest"}
-    assert [problem.kind for problem in verify(Store(store_root))] == ["changed"]
-    assert list(Store(store_root).damaged().values()) == [["changed"]]
-
-
-def test_a_damaged_manifest_is_refused_by_readers_and_plans(store_root: Path) -> None:
-    """A manifest that was changed is never taken for an artifact, or for none."""
-    path = next(store_root.glob(FILES["manifest of a source"]))
-    _flip(path)
-    with pytest.raises(VerificationError, match="checksum"):
-        Store(store_root).sealed(Toy().files().recipe)
-
-
-@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_bytes(b"no table")])
-def test_an_index_that_cannot_be_read_is_one_clear_error(
-    damage: Callable[[Path], object], store_root: Path
-) -> None:
-    """Readers of an index that is gone or no Parquet file are told to verify."""
-    damage(next(store_root.glob(FILES["index"])))
-    with pytest.raises(VerificationError, match="index cannot be read: run `pipeline verify`"):
-        Store(store_root).artifact(Toy().numbers().recipe).index()
-
-
 def test_a_damaged_store_file_is_refused(store_root: Path) -> None:
     """A store whose own file was changed is not opened."""
-    _flip(store_root / STORE_FILE)
+    flip(store_root / STORE_FILE)
     with pytest.raises(VerificationError, match="store.json"):
         Store.open(store_root)
 
 
 def test_damaged_pins_are_refused_and_not_overwritten(store_root: Path) -> None:
     """Pins that were changed are neither used nor lost."""
-    _flip(store_root / SOURCES_FILE)
+    flip(store_root / SOURCES_FILE)
     content = (store_root / SOURCES_FILE).read_bytes()
     with pytest.raises(VerificationError, match="checksum"):
         Store(store_root).pins()
@@ -383,7 +258,7 @@ def test_a_read_only_store_is_verified(damaged: bool, store_root: Path) -> None:
     """Damage is found where it cannot be recorded; a real read-only mount, root or not."""
     (store_root / STAGING / "9-dead").mkdir()
     if damaged:
-        _flip(next(store_root.glob(FILES["shard"])))
+        flip(next(store_root.glob(FILES["shard"])))
     code = (
         "import sys; from pathlib import Path; from pipeline.store import Store;"
         "from pipeline.verify import verify;"
@@ -422,23 +297,3 @@ def _kind(root: Path, path: Path) -> tuple[str, str]:
 
 def _below(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
-
-
-def _flip(path: Path) -> bytes:
-    """Change a byte in the middle; return what the file held."""
-    content = path.read_bytes()
-    changed = bytearray(content)
-    changed[len(content) // 2] ^= 1
-    path.write_bytes(changed)
-    return content
-
-
-def _drop_chunk(path: Path, slots: int, item: int) -> None:
-    """Mark an item as absent in a shard's index, whose checksum is made to fit."""
-    content = bytearray(path.read_bytes())
-    start = len(content) - slots * SLOT_BYTES - CRC_BYTES
-    index = np.frombuffer(content, "<u8", slots * 2, start).copy()
-    index[2 * item : 2 * item + 2] = EMPTY_SLOT
-    raw = index.tobytes()
-    content[start:] = raw + np.array([google_crc32c.value(raw)], "<u4").tobytes()
-    path.write_bytes(content)

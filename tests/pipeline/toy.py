@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from pipeline.artifact import INDEX, Artifact
 from pipeline.digest import digest_file
 from pipeline.disk import Disk
-from pipeline.events import Listener
+from pipeline.events import (
+    Listener,
+)
 from pipeline.plan import make_plan
 from pipeline.recipe import Recipe
 from pipeline.runner import Outcome, run
@@ -223,3 +225,9 @@ def digests_of(root: Path) -> Digests:
 def values_of(root: Path, node: Node, array: str) -> NDArray[Any]:
     """Return all items of an array of a sealed artifact."""
     return Store(root).artifact(node.recipe).array(array)[:]
+
+
+def forbidden(unit: Unit) -> None:
+    """Fail a test in which a unit runs that need not run."""
+    message = f"{unit.recipe.label} was built again"
+    raise AssertionError(message)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from stages.evaluate.notes import Note
-from stages.evaluate.predictions import System
-from stages.evaluate.scoring import Cell, Row, SystemScores
+from stages.evaluate.predictions import Predictions, System
+from stages.evaluate.schema import Bootstrap
+from stages.evaluate.scoring import Cell, Row, SystemScores, score
 from stages.evaluate.summary import summarise_system
 
 
@@ -62,3 +64,30 @@ def _restored(system: System, cells: Mapping[Cell, Mapping[str, Row]]) -> System
 
 def _value(row: Row | None) -> float:
     return np.nan if row is None or row["value"] is None else float(row["value"])
+
+
+SETTINGS = Bootstrap(resamples=200)
+
+
+def summary_of(*systems: list[Predictions], baseline: str = "pixels") -> dict[tuple[str, str], Row]:
+    """Return summary rows by encoder and metric."""
+    rows, _ = summarise(score([p for s in systems for p in s], SETTINGS), baseline)
+    return {(row["encoder"], row["metric"]): row for row in rows}
+
+
+def kinds_of(*systems: list[Predictions], baseline: str = "pixels") -> list[tuple[str, str | None]]:
+    """Return the kind and corruption of every note."""
+    _, notes = summarise(score([p for s in systems for p in s], SETTINGS), baseline)
+    return [(note.kind, note.corruption) for note in notes]
+
+
+def constant(item: Predictions, class_id: int = 0) -> Predictions:
+    """Return the predictions of an encoder that always says one class."""
+    scores = np.zeros_like(item.scores)
+    scores[:, class_id] = 1.0
+    return dataclasses.replace(item, scores=scores)
+
+
+def perfect(item: Predictions) -> Predictions:
+    """Return predictions that are always right."""
+    return dataclasses.replace(item, scores=np.eye(item.scores.shape[1])[item.labels])
