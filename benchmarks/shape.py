@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("pipeline", "stages", "benchmarks")
+PACKAGES = ("pipeline", "stages", "benchmarks", "tests")
 LONGEST_MODULE = 400
 LONGEST_FUNCTION = 60
 DEEPEST = 3

@@ -91,14 +91,11 @@ def s3_server() -> Iterator[str]:
     pipes["env"] = os.environ | {"S3_UPLOAD_PART_MIN_SIZE": "1"}  # small files in several parts
     with subprocess.Popen(command, text=True, **pipes) as process:
         try:
-            for line in process.stderr:
-                if found := re.search(r"http://127\.0\.0\.1:\d+", line):
-                    drain = threading.Thread(target=process.stderr.read)
-                    drain.start()
-                    yield found[0]
-                    break
-            else:
-                raise AssertionError("moto did not start")
+            said = (re.search(r"http://127\.0\.0\.1:\d+", line) for line in process.stderr)
+            address = next(found[0] for found in said if found)
+            drain = threading.Thread(target=process.stderr.read)
+            drain.start()
+            yield address
         finally:
             process.kill()
     drain.join()

@@ -13,8 +13,8 @@ from pipeline import open_store
 from tests.end_to_end.blobs import MANIFEST, draw
 from tests.end_to_end.conftest import CommandLine, TinySource
 from tests.end_to_end.exports import FORMATS, ids_of, pixels
+from tests.end_to_end.findings import COUNTS, FindingsSource
 from tests.end_to_end.options import at
-from tests.end_to_end.test_multi_label import COUNTS, FindingsSource
 
 
 @pytest.fixture(scope="session")

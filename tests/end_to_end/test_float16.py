@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.artifact import Artifact
 from pipeline.store import Store
-from tests.end_to_end.test_real_path import declare, documented
+from tests.end_to_end.real_path import declare, documented
 from tests.end_to_end.tiny_clip import write_tiny_clip
 
 REAL = "pneumoniamnist-v1"

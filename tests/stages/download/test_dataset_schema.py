@@ -85,79 +85,79 @@ def test_every_fault_is_reported_at_once(write_manifest: Callable[..., Path]) ->
         assert any(fault.startswith(f"{path}: {key}") for fault in faults), key
 
 
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        ({"classes": '["a", "b", "a"]', "task": '"multi-class"'}, "repeated: a"),
-        ({"classes": '["a", "b", "c"]'}, "a binary task has 2 classes, not 3"),
-        ({"prompts": '{clinical = ["a"]}'}, "clinical has 1 entries for 2 classes"),
-        ({"size": None}, "give the image size, or variants"),
-        (
-            {
-                "task": '"multi-label"',
-                "reader": '{form = "phantom", modality = "oct"}',
-                "synthetic": "true",
-            },
-            "the form phantom gives one class per sample; multi-label needs medmnist",
-        ),
-        (
-            {"task": '"multi-label"', "prompts": '{clinical = ["a", "b"]}'},
-            "a multi-label task needs the same names as prompts; they differ in: clinical",
-        ),
-        (
-            {
-                "task": '"multi-label"',
-                "prompts": '{clinical = ["a", "b"]}',
-                "absent_prompts": '{clinical = ["no a"]}',
-            },
-            "absent_prompts: Value error, clinical has 1 entries for 2 classes",
-        ),
-        (
-            {"absent_prompts": '{clinical = ["no a", "no b"]}'},
-            "only a multi-label task says that a class is absent; this one is binary",
-        ),
-        ({"variants": '[{size = 28, file = "a.npz"}]'}, "either size or variants"),
-        (
-            {"size": None, "variants": '[{size = 28, file = "a"}, {size = 28, file = "b"}]'},
-            "two variants have the same size",
-        ),
-        (
-            {"size": None, "variants": '[{size = 28, file = "a.npz"}]'},
-            "belong to the variants",
-        ),
-        ({"source": None}, "needs a source"),
-        ({"splits": None}, "declares its split counts"),
-        ({"splits": "{}"}, "no split is declared"),
-        (
-            {"reader": '{form = "phantom", modality = "oct"}', "synthetic": "true"},
-            "phantom images have no source",
-        ),
-        (
-            {"reader": '{form = "phantom", modality = "oct"}', "source": None},
-            "write synthetic = true",
-        ),
-        (
-            {
-                "licence": '{spdx = "CC-BY-SA-4.0", redistribution = "pixels", '
-                'share_alike = false, source = "x"}'
-            },
-            "write share_alike = true",
-        ),
-        (
-            {
-                "licence": '{spdx = "CC-BY-ND-4.0", redistribution = "derived", '
-                'share_alike = false, source = "x"}'
-            },
-            "allows no derived images",
-        ),
-        ({"source": '{kind = "url", urls = [], file = "a"}'}, "at least 1 item"),
-        ({"source": '{kind = "url", urls = ["ftp://a/b"], file = "a"}'}, "pattern"),
-        ({"source": '{kind = "url", urls = ["https://a/b"]}'}, "the source names no file"),
-        ({"source": '{kind = "zenodo", record = 1, file = "../a"}'}, "pattern"),
-        ({"source": '{kind = "zenodo", record = 1, file = "a", md5 = "12"}'}, "md5"),
-        ({"schema": "2"}, "schema"),
-    ],
-)
+CONTRADICTIONS: list[tuple[dict[str, str | None], str]] = [
+    ({"classes": '["a", "b", "a"]', "task": '"multi-class"'}, "repeated: a"),
+    ({"classes": '["a", "b", "c"]'}, "a binary task has 2 classes, not 3"),
+    ({"prompts": '{clinical = ["a"]}'}, "clinical has 1 entries for 2 classes"),
+    ({"size": None}, "give the image size, or variants"),
+    (
+        {
+            "task": '"multi-label"',
+            "reader": '{form = "phantom", modality = "oct"}',
+            "synthetic": "true",
+        },
+        "the form phantom gives one class per sample; multi-label needs medmnist",
+    ),
+    (
+        {"task": '"multi-label"', "prompts": '{clinical = ["a", "b"]}'},
+        "a multi-label task needs the same names as prompts; they differ in: clinical",
+    ),
+    (
+        {
+            "task": '"multi-label"',
+            "prompts": '{clinical = ["a", "b"]}',
+            "absent_prompts": '{clinical = ["no a"]}',
+        },
+        "absent_prompts: Value error, clinical has 1 entries for 2 classes",
+    ),
+    (
+        {"absent_prompts": '{clinical = ["no a", "no b"]}'},
+        "only a multi-label task says that a class is absent; this one is binary",
+    ),
+    ({"variants": '[{size = 28, file = "a.npz"}]'}, "either size or variants"),
+    (
+        {"size": None, "variants": '[{size = 28, file = "a"}, {size = 28, file = "b"}]'},
+        "two variants have the same size",
+    ),
+    (
+        {"size": None, "variants": '[{size = 28, file = "a.npz"}]'},
+        "belong to the variants",
+    ),
+    ({"source": None}, "needs a source"),
+    ({"splits": None}, "declares its split counts"),
+    ({"splits": "{}"}, "no split is declared"),
+    (
+        {"reader": '{form = "phantom", modality = "oct"}', "synthetic": "true"},
+        "phantom images have no source",
+    ),
+    (
+        {"reader": '{form = "phantom", modality = "oct"}', "source": None},
+        "write synthetic = true",
+    ),
+    (
+        {
+            "licence": '{spdx = "CC-BY-SA-4.0", redistribution = "pixels", '
+            'share_alike = false, source = "x"}'
+        },
+        "write share_alike = true",
+    ),
+    (
+        {
+            "licence": '{spdx = "CC-BY-ND-4.0", redistribution = "derived", '
+            'share_alike = false, source = "x"}'
+        },
+        "allows no derived images",
+    ),
+    ({"source": '{kind = "url", urls = [], file = "a"}'}, "at least 1 item"),
+    ({"source": '{kind = "url", urls = ["ftp://a/b"], file = "a"}'}, "pattern"),
+    ({"source": '{kind = "url", urls = ["https://a/b"]}'}, "the source names no file"),
+    ({"source": '{kind = "zenodo", record = 1, file = "../a"}'}, "pattern"),
+    ({"source": '{kind = "zenodo", record = 1, file = "a", md5 = "12"}'}, "md5"),
+    ({"schema": "2"}, "schema"),
+]
+
+
+@pytest.mark.parametrize(("lines", "message"), CONTRADICTIONS)
 def test_contradictions_are_refused(
     lines: dict[str, str | None], message: str, write_manifest: Callable[..., Path]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import string
 from pathlib import Path
@@ -62,10 +63,10 @@ class Plain:
             self.bert = BertModel(BertConfig(vocab_size=len(vocabulary()), **BERT))
             self.text_projection = nn.Linear(24, WIDTH, bias=False)
             # As initialised, all biases are zero and all tables of relative positions too.
-            for part in (self.vision, self.bert):
-                for name, parameter in part.named_parameters():
-                    if parameter.ndim == 1 or name.endswith("relative_position_bias_table"):
-                        parameter.data += 0.05 * torch.randn_like(parameter)
+            named = itertools.chain(self.vision.named_parameters(), self.bert.named_parameters())
+            for name, parameter in named:
+                if parameter.ndim == 1 or name.endswith("relative_position_bias_table"):
+                    parameter.data += 0.05 * torch.randn_like(parameter)
             # One step collects the statistics without which activations grow with depth.
             for module in self.vision.modules():
                 if isinstance(module, nn.BatchNorm2d):
