@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from pipeline.errors import ManifestError, UsageError
 from pipeline.manifest import Declared, Schema, read_manifest, require_known
 
 D = TypeVar("D", bound=Declared)
+N = TypeVar("N", bound="Identified")
 
 SHIPPED = Path(str(resources.files("manifests")))
 """Folder of the shipped manifests."""
+
+
+class Identified(Protocol):
+    """What has an id."""
+
+    @property
+    def id(self) -> str:
+        """Its name among others of its kind."""
 
 
 class Shipped(Mapping[str, D], Generic[D]):
@@ -71,15 +80,15 @@ class Catalogue:
         return found
 
 
-def by_id(found: list[tuple[Path, str, D]]) -> dict[str, D]:
+def by_id(found: Iterable[tuple[Path, N]]) -> dict[str, N]:
     """Return declared values by id; an id declared twice is an error that names both files."""
-    values: dict[str, D] = {}
+    values: dict[str, N] = {}
     paths: dict[str, Path] = {}
     faults = []
-    for path, name, value in found:
-        if name in values:
-            faults.append(f"{path}: id: {name!r} is declared by {paths[name]} already")
-        values[name], paths[name] = value, path
+    for path, value in found:
+        if value.id in values:
+            faults.append(f"{path}: id: {value.id!r} is declared by {paths[value.id]} already")
+        values[value.id], paths[value.id] = value, path
     if faults:
         raise ManifestError("\n".join(faults))
     return values

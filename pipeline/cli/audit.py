@@ -143,7 +143,7 @@ def _rules(name: str, manifests: Path | None) -> RuleSet:
     from stages.prompt.schema import RuleSet
 
     declared = Catalogue(manifests).read("prompts", RuleSet)
-    known = by_id([(path, rules.id, rules) for path, rules in declared.items()])
+    known = by_id(declared.items())
     require_known("rule set", name, known)
     return known[name]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -76,11 +76,9 @@ class Study:
 
         manifests = self._catalogue.read("datasets", form_of)
         return self._added | by_id(
-            [
-                (path, dataset.id, dataset)
-                for path, manifest in manifests.items()
-                for dataset in declared_datasets(manifest, path.parent, self._local)
-            ]
+            (path, dataset)
+            for path, manifest in manifests.items()
+            for dataset in declared_datasets(manifest, path.parent, self._local)
         )
 
     @cached_property
@@ -110,32 +108,28 @@ class Study:
         """Every declared corruption suite by id."""
         from stages.corrupt.schema import SuiteManifest
 
-        found = self._catalogue.read("corruptions", SuiteManifest)
-        return by_id([(path, suite.id, suite) for path, suite in found.items()])
+        return by_id(self._catalogue.read("corruptions", SuiteManifest).items())
 
     @cached_property
     def encoders(self) -> dict[str, EncoderManifest]:
         """Every declared encoder by id."""
         from stages.embed.schema import EncoderManifest
 
-        found = self._catalogue.read("encoders", EncoderManifest)
-        return by_id([(path, encoder.id, encoder) for path, encoder in found.items()])
+        return by_id(self._catalogue.read("encoders", EncoderManifest).items())
 
     @cached_property
     def runs(self) -> dict[str, RunManifest]:
         """Every declared run by id."""
         from stages.evaluate.schema import RunManifest
 
-        found = self._catalogue.read("runs", RunManifest)
-        return by_id([(path, run.id, run) for path, run in found.items()])
+        return by_id(self._catalogue.read("runs", RunManifest).items())
 
     @cached_property
     def rule_sets(self) -> dict[str, RuleSet]:
         """Every declared rule set of prompts by id."""
         from stages.prompt.schema import RuleSet
 
-        found = self._catalogue.read("prompts", RuleSet)
-        return by_id([(path, rules.id, rules) for path, rules in found.items()])
+        return by_id(self._catalogue.read("prompts", RuleSet).items())
 
     def dataset(self, name: str) -> AnyDataset:
         """Return a dataset; an unknown name is an error that suggests the nearest."""
@@ -211,21 +205,17 @@ class Study:
         """Return a clean split."""
         from stages.download.declared import split_node
 
-        key = ("split", dataset, split)
-        if key not in self._nodes:
-            declared = self.dataset(dataset)
-            self._nodes[key] = split_node(self.store, declared, cast("Split", split), self._local)
-        return self._nodes[key]
+        declared, named = self.dataset(dataset), cast("Split", split)
+        make = partial(split_node, self.store, declared, named, self._local)
+        return self._kept(make, "split", dataset, split)
 
     def records(self, dataset: str, split: str) -> Node:
         """Return the measured records of a split's masks."""
         from stages.prompt.stage import records_node
 
-        key = ("records", dataset, split)
-        if key not in self._nodes:
-            names = [target.name for target in self.segmentation(dataset).targets]
-            self._nodes[key] = records_node(self.split(dataset, split), names)
-        return self._nodes[key]
+        names = [target.name for target in self.segmentation(dataset).targets]
+        make = partial(records_node, self.split(dataset, split), names)
+        return self._kept(make, "records", dataset, split)
 
     def prompts(
         self,
@@ -273,12 +263,9 @@ class Study:
         nodes = []
         for corruption in declared.corruptions:
             for severity in range(1, len(corruption.severities) + 1):
+                of = (declared, corruption, severity, images, seed, backend, self._device)
                 key = ("set", suite, dataset, split, corruption.name, severity, seed)
-                if key not in self._nodes:
-                    self._nodes[key] = set_node(
-                        declared, corruption, severity, images, seed, backend, self._device
-                    )
-                nodes.append(self._nodes[key])
+                nodes.append(self._kept(partial(set_node, *of), *key))
         return nodes
 
     def applied_suite(self, suite: str, dataset: str) -> SuiteManifest:
@@ -297,20 +284,16 @@ class Study:
         """Return the embeddings of an image artifact."""
         from stages.embed.stage import image_node
 
-        key = ("embedding", encoder, images.recipe.key)
-        if key not in self._nodes:
-            self._nodes[key] = image_node(*self.loaded(encoder), images)
-        return self._nodes[key]
+        make = partial(image_node, *self.loaded(encoder), images)
+        return self._kept(make, "embedding", encoder, images.recipe.key)
 
     def prompt_row_embeddings(self, encoder: str, prompts: Manifest) -> Node:
         """Return the embeddings of every row of sealed prompts."""
         from pipeline.plan import sealed_node
         from stages.embed.prompt_rows import prompt_rows_node
 
-        key = ("prompt rows", encoder, prompts.recipe_key)
-        if key not in self._nodes:
-            self._nodes[key] = prompt_rows_node(*self.loaded(encoder), sealed_node(prompts))
-        return self._nodes[key]
+        make = partial(prompt_rows_node, *self.loaded(encoder), sealed_node(prompts))
+        return self._kept(make, "prompt rows", encoder, prompts.recipe_key)
 
     def prompt_embeddings(self, encoder: str, dataset: str, run: RunManifest) -> dict[str, Node]:
         """Return the class prompt embeddings of a dataset by prompt set; none for vision-only."""
@@ -321,12 +304,9 @@ class Study:
             return {}
         found = {}
         for prompt_set in prompt_sets(self.dataset(dataset), run):
-            key = ("prompts", encoder, dataset, prompt_set, run.id)
-            if key not in self._nodes:
-                prompts = class_prompts(self.labelled(dataset), prompt_set, run)
-                loaded, identity = self.loaded(encoder)
-                self._nodes[key] = prompt_node(loaded, identity, dataset, prompt_set, prompts)
-            found[prompt_set] = self._nodes[key]
+            prompts = class_prompts(self.labelled(dataset), prompt_set, run)
+            make = partial(prompt_node, *self.loaded(encoder), dataset, prompt_set, prompts)
+            found[prompt_set] = self._kept(make, "prompts", encoder, dataset, prompt_set, run.id)
         return found
 
     @property
@@ -366,6 +346,12 @@ class Study:
             loaded = LoadedOnce(manifest, self._weights, self._device, self._batch_size, precision)
             self._encoders[name] = (loaded, found)
         return self._encoders[name]
+
+    def _kept(self, make: Callable[[], Node], *key: object) -> Node:
+        """Return the node of a key, made where nobody has asked for it yet."""
+        if key not in self._nodes:
+            self._nodes[key] = make()
+        return self._nodes[key]
 
     def _variant(self, name: str) -> tuple[str, Precision, str | None]:
         """Return id, precision and, where it is another than declared, stored type of an encoder.
