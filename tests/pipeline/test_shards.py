@@ -144,6 +144,7 @@ indices = st.one_of(
     st.slices(14),
     st.lists(st.integers(-10, 9)),
     st.lists(st.integers(-10, 9)).map(lambda rows: np.array(rows, np.int16)),
+    st.permutations(range(10)).map(np.array),  # as long as a mask
     st.lists(st.booleans(), min_size=10, max_size=10).map(np.array),
     st.integers(0, 9).map(np.uint8),
     st.just(...),
