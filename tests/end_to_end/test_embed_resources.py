@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from pipeline.artifact import Artifact
+from pipeline.cli.remote import wait_until
 from pipeline.store import Store
 from tests.end_to_end.tiny_clip import write_tiny_clip
 
@@ -121,14 +122,19 @@ def is_alive(pid: int) -> bool:
         return False
 
 
+def require(process: subprocess.Popen[str], there: Callable[[], bool]) -> None:
+    """Wait until something is so of a process that still runs."""
+    assert wait_until(lambda: there() or process.poll() is not None, 90)
+    assert process.poll() is None, process.communicate()
+
+
 @pytest.fixture
 def two_processes(pipeline: Any, place: Path) -> Iterator[subprocess.Popen[str]]:
     """A run on two devices whose processes have begun and built nothing yet."""
     if not (Path("/proc") / "self" / "task" / str(os.getpid()) / "children").exists():
         pytest.skip("this system does not tell the children of a process")
     with pipeline.start(*AT, "--device", "cpu,cpu") as process:
-        while len(children(process)) < 2:
-            assert process.poll() is None, process.communicate()
+        require(process, lambda: len(children(process)) == 2)
         yield process
         process.kill()
 
@@ -169,8 +175,7 @@ def test_interruption_loses_at_most_one_shard(
 ) -> None:
     """What was finished before is kept and not done again; at most one unit had been begun."""
     with pipeline.start(*AT, "--device", "cpu") as process:
-        while not finished(place):
-            assert process.poll() is None, process.communicate()
+        require(process, lambda: bool(finished(place)))
         process.send_signal(number)
         process.communicate()
     killed = number == signal.SIGKILL

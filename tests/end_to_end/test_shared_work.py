@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from pipeline.cli.remote import wait_until
 from tests.end_to_end.options import at
 
 SETS = ("--only", "medimeta-c/tiny/test/contrast/*")
@@ -73,8 +74,8 @@ def scheduler_and_workers(
         "        c.wait_for_workers(int(sys.argv[2]), timeout=30); print(c.scheduler.address)\n"
     )
     try:
-        while not file.exists():
-            assert processes[0].poll() is None
+        assert wait_until(lambda: file.exists() or processes[0].poll() is not None, 90)
+        assert processes[0].poll() is None
         command = [*python[:3], "-c", wait, str(file), str(len(workers))]
         asked = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert asked.returncode == 0, asked.stderr

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.pipeline.conftest import REPOSITORY
 
 HOLD = """
-import sys, time
+import signal, sys
 from pathlib import Path
 from pipeline.locks import Leases
 from pipeline.store import Store
@@ -22,7 +22,7 @@ if sys.argv[2] == "write":
 else:
     assert Leases().take(Path(sys.argv[1])) is not None
 print("held", flush=True)
-time.sleep(600)
+signal.pause()
 """
 
 

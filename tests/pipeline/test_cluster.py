@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from pipeline.cli.remote import wait_until
 from pipeline.store import Store
 from pipeline.verify import verify
 from tests.pipeline.conftest import REPOSITORY
@@ -95,8 +95,8 @@ def scheduler(tmp_path: Path) -> Iterator[str]:
     file = tmp_path / "scheduler.json"
     options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", file)
     with dask("scheduler", *options):
-        wait_for(file.exists)
-        wait_for(lambda: "tcp://" in file.read_text())
+        assert wait_until(file.exists, SECONDS)
+        assert wait_until(lambda: "tcp://" in file.read_text(), SECONDS)
         yield "tcp://" + file.read_text().partition("tcp://")[2].partition('"')[0]
 
 
@@ -104,14 +104,6 @@ def worker(scheduler: str, *options: str, package: Path = REPOSITORY) -> Any:
     """Run a worker with one thread until the end of the block."""
     usual = ("--nthreads", "1", "--no-dashboard", "--local-directory", "/tmp")
     return dask("worker", scheduler, *usual, *options, package=package)
-
-
-def wait_for(there: Callable[[], object]) -> None:
-    """Wait until something is so, and not for ever."""
-    deadline = time.monotonic() + SECONDS
-    while not there():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def begun(root: Path) -> bool:
@@ -134,7 +126,7 @@ def test_a_killed_worker_process_costs_one_unit(
     """What it was rendering is rendered by another, and nothing else is rendered twice."""
     root = tmp_path / "store"
     build = run_pipeline(*BUILD, "--scheduler", "processes", "--store", root)
-    wait_for(lambda: begun(root))
+    assert wait_until(lambda: begun(root), SECONDS)
     children = psutil.Process(build.pid).children(recursive=True)
     workers = [one for one in children if "spawn_main" in " ".join(one.cmdline())]
     assert workers
@@ -175,7 +167,7 @@ def test_a_killed_command_is_completed_by_any_other(
     """With its worker processes gone, too, threads go on from what is published."""
     root = tmp_path / "store"
     build = run_pipeline(*BUILD, "--scheduler", "processes", "--store", root)
-    wait_for(lambda: begun(root))
+    assert wait_until(lambda: begun(root), SECONDS)
     children = psutil.Process(build.pid).children(recursive=True)
     for process in (psutil.Process(build.pid), *children):
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -193,7 +185,7 @@ def test_a_scheduler_with_workers_that_die_and_come(
     root = tmp_path / "store"
     with worker(scheduler, "--no-nanny") as first:
         build = run_pipeline(*BUILD, "--scheduler", scheduler, "--store", root)
-        wait_for(lambda: begun(root))
+        assert wait_until(lambda: begun(root), SECONDS)
         os.kill(first, signal.SIGKILL)
         with worker(scheduler, "--no-nanny", "--nthreads", "3"):
             assert build.wait(SECONDS) == 0
@@ -213,12 +205,12 @@ def test_a_worker_with_other_code_is_refused(
         file.write("\n# another version\n")
     root = tmp_path / "store"
     with worker(scheduler, "--no-nanny", package=other):
-        wait_for(lambda: _workers(scheduler))
+        assert wait_until(lambda: bool(_workers(scheduler)), SECONDS)
         assert run_pipeline(*BUILD, "--scheduler", scheduler, "--store", root).wait(SECONDS) == 1
         (error,) = [line for line in capfd.readouterr().err.splitlines() if "error:" in line]
         assert "has other code" in error
         with worker(scheduler, "--no-nanny"):
-            wait_for(lambda: len(_workers(scheduler)) == 2)
+            assert wait_until(lambda: len(_workers(scheduler)) == 2, SECONDS)
             build = run_pipeline(*BUILD, "--scheduler", scheduler, "--store", root)
             assert build.wait(SECONDS) == 0
     assert "is not used" in capfd.readouterr().err
