@@ -44,8 +44,8 @@ def splits_of(store: Store, dataset: AnyDataset) -> tuple[Split, ...]:
         When only its folder can tell and that is not there.
     """
     if isinstance(dataset, SegmentationDataset):
-        return segmenting.segmentation_splits_of(store, dataset)
-    return stage.splits_of(store, dataset)
+        return tuple(segmenting.counts_of(store, dataset))
+    return tuple(stage.counts_of(store, dataset))
 
 
 def split_node(store: Store, dataset: AnyDataset, split: Split, local: Path | None) -> Node:

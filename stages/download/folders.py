@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from pipeline.errors import MissingInputError
 from pipeline.store import DOWNLOADS, Store
-from stages.download.schema import Dataset
+from stages.download.schema import SPLITS, Dataset, Split
 from stages.download.segmenting.schema import SegmentationDataset
 from stages.download.sources import FolderSource
+from stages.vocabulary import DATASETS
 
 AnyDataset: TypeAlias = Dataset | SegmentationDataset
 D = TypeVar("D", Dataset, SegmentationDataset)
@@ -51,6 +52,34 @@ def folder_of(store: Store, dataset: AnyDataset) -> Path | None:
     if not isinstance(source, FolderSource):
         return None
     return Path(source.path) if source.path else store.root / DOWNLOADS / "folder" / dataset.family
+
+
+def common_attributes(dataset: AnyDataset) -> dict[str, Any]:
+    """Return what the artifacts of a dataset of either kind say of it."""
+    return {
+        "title": dataset.title,
+        "collection": dataset.collection,
+        "modality": dataset.modality,
+        "task": dataset.task,
+        "synthetic": dataset.synthetic,
+        "citation": dataset.citation,
+        "licence": dataset.licence.model_dump(mode="json"),
+    }
+
+
+def sealed_counts(store: Store, dataset: AnyDataset, folder: Path) -> dict[Split, int]:
+    """Return the size of each split as last sealed, where the folder is not there to count in.
+
+    Raises
+    ------
+    MissingInputError
+        If none is sealed.
+    """
+    sealed = list(store.manifests_below(store.root / DATASETS / dataset.id))
+    found = {manifest.parameters["split"]: manifest.rows for manifest in sealed}
+    if not found:
+        raise absent(dataset, folder)
+    return {split: found[split] for split in SPLITS if split in found}
 
 
 def absent(dataset: AnyDataset, folder: Path) -> MissingInputError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pipeline.artifact import Artifact
 from pipeline.digest import Json
@@ -14,7 +14,7 @@ from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
 from pipeline.store import Store
 from pipeline.unit import Node, Unit, UnitWriter
-from stages.download.folders import absent, folder_of
+from stages.download.folders import common_attributes, folder_of, sealed_counts
 from stages.download.raw import file_node, folder_node
 from stages.download.schema import SPLITS, Dataset, PhantomForm, Split
 from stages.download.sources import FolderSource
@@ -96,7 +96,7 @@ def split_node(store: Store, dataset: Dataset, split: Split, source: Node | None
     UsageError
         If the dataset has no such split.
     """
-    counts = _counts(store, dataset)
+    counts = counts_of(store, dataset)
     require_known(f"split of dataset {dataset.id}", split, counts)
     parameters: dict[str, Json] = {
         "dataset": dataset.id,
@@ -125,32 +125,8 @@ def split_node(store: Store, dataset: Dataset, split: Split, source: Node | None
         row_bytes=row_bytes * (2 if isinstance(dataset.reader, PhantomForm) else 1),
         slots=rows_per_shard(row_bytes, rows),
         inputs=inputs,
-        attributes=_attributes(dataset),
+        attributes={**common_attributes(dataset), "classes": list(dataset.classes)},
     )
-
-
-def splits_of(store: Store, dataset: Dataset) -> tuple[Split, ...]:
-    """Return the splits a dataset has, in the order train, val, test.
-
-    Raises
-    ------
-    MissingInputError
-        When only its folder can tell and that is not there.
-    """
-    return tuple(_counts(store, dataset))
-
-
-def _attributes(dataset: Dataset) -> dict[str, Any]:
-    return {
-        "title": dataset.title,
-        "collection": dataset.collection,
-        "modality": dataset.modality,
-        "task": dataset.task,
-        "classes": list(dataset.classes),
-        "synthetic": dataset.synthetic,
-        "citation": dataset.citation,
-        "licence": dataset.licence.model_dump(mode="json"),
-    }
 
 
 def _index(reader: SplitReader, rows: slice) -> pa.Table:
@@ -183,8 +159,16 @@ def _index(reader: SplitReader, rows: slice) -> pa.Table:
     )
 
 
-def _counts(store: Store, dataset: Dataset) -> dict[Split, int]:
-    """Return the size of each split: declared, or counted in the folder, or as last sealed."""
+def counts_of(store: Store, dataset: Dataset) -> dict[Split, int]:
+    """Return the size of each split: declared, or counted in the folder, or as last sealed.
+
+    Splits are in the order train, val, test.
+
+    Raises
+    ------
+    MissingInputError
+        When only its folder can tell and that is not there.
+    """
     if dataset.splits is not None:
         return dataset.splits.counts()
     folder = folder_of(store, dataset) or Path()
@@ -193,8 +177,4 @@ def _counts(store: Store, dataset: Dataset) -> dict[Split, int]:
 
         reader = reader_of(dataset, folder)
         return {split: len(reader.open(split)) for split in SPLITS if split in reader.splits()}
-    sealed = list(store.manifests_below(store.root / DATASETS / dataset.id))
-    found = {manifest.parameters["split"]: manifest.rows for manifest in sealed}
-    if not found:
-        raise absent(dataset, folder)
-    return {split: found[split] for split in SPLITS if split in found}
+    return sealed_counts(store, dataset, folder)

@@ -14,7 +14,7 @@ from pipeline.recipe import Recipe
 from pipeline.shards import rows_per_shard
 from pipeline.store import Store
 from pipeline.unit import Node, Unit, UnitWriter
-from stages.download.folders import absent, folder_of
+from stages.download.folders import common_attributes, folder_of, sealed_counts
 from stages.download.raw import ONE_FILE, file_node, folder_node, inventory_node
 from stages.download.schema import SPLITS, Split
 from stages.download.segmenting.dataset import reader_of
@@ -126,7 +126,7 @@ def segmentation_split_node(
     UsageError
         If the dataset has no such split.
     """
-    counts = _counts(store, dataset)
+    counts = counts_of(store, dataset)
     require_known(f"split of dataset {dataset.id}", split, counts)
     parameters: dict[str, Json] = {
         "dataset": dataset.id,
@@ -155,17 +155,6 @@ def segmentation_split_node(
         inputs=sources,
         attributes=_attributes(dataset),
     )
-
-
-def segmentation_splits_of(store: Store, dataset: SegmentationDataset) -> tuple[Split, ...]:
-    """Return the splits a dataset has, in the order train, val, test.
-
-    Raises
-    ------
-    MissingInputError
-        When only its folder can tell and that is not there.
-    """
-    return tuple(_counts(store, dataset))
 
 
 def lists_of(dataset: SegmentationDataset) -> dict[str, UrlSource | str]:
@@ -214,24 +203,26 @@ def _drawn(target: dict[str, Json]) -> Json:
 
 def _attributes(dataset: SegmentationDataset) -> dict[str, Any]:
     return {
-        "title": dataset.title,
-        "collection": dataset.collection,
-        "modality": dataset.modality,
-        "task": dataset.task,
+        **common_attributes(dataset),
         "targets": [
             {"name": target.name, "noun": target.noun, "plural": target.plural}
             for target in dataset.targets
         ],
         "prompt_family": dataset.prompt_family,
         "frame": dataset.frame,
-        "synthetic": dataset.synthetic,
-        "citation": dataset.citation,
-        "licence": dataset.licence.model_dump(mode="json"),
     }
 
 
-def _counts(store: Store, dataset: SegmentationDataset) -> dict[Split, int]:
-    """Return the size of each split: declared, or counted in the folder, or as last sealed."""
+def counts_of(store: Store, dataset: SegmentationDataset) -> dict[Split, int]:
+    """Return the size of each split: declared, or counted in the folder, or as last sealed.
+
+    Splits are in the order train, val, test.
+
+    Raises
+    ------
+    MissingInputError
+        When only its folder can tell and that is not there.
+    """
     declared = dataset.split_set.counts()
     known = {split: count for split, count in declared.items() if count is not None}
     if len(known) == len(declared):
@@ -240,8 +231,4 @@ def _counts(store: Store, dataset: SegmentationDataset) -> dict[Split, int]:
     if all(folder.is_dir() for folder in folders.values()):
         reader = reader_of(dataset, folders)
         return {split: len(reader.rows(split)) for split in declared}
-    sealed = list(store.manifests_below(store.root / DATASETS / dataset.id))
-    found = {manifest.parameters["split"]: manifest.rows for manifest in sealed}
-    if not found:
-        raise absent(dataset, folders[SOURCE])
-    return {split: found[split] for split in SPLITS if split in found}
+    return sealed_counts(store, dataset, folders[SOURCE])

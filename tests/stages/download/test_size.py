@@ -14,9 +14,10 @@ from pipeline.shards import TARGET_BYTES
 from pipeline.store import Store
 from stages.corrupt.rendering import SUITES
 from stages.corrupt.stage import set_node
+from stages.download.declared import splits_of
 from stages.download.folders import folder_of, located
 from stages.download.schema import Dataset, DatasetManifest, expand
-from stages.download.stage import source_node, split_node, splits_of
+from stages.download.stage import source_node, split_node
 
 Declare = Callable[..., Dataset]
 ROADS = "road-scenes"

@@ -13,11 +13,11 @@ import pytest
 
 from pipeline.errors import DataError, MissingInputError, UsageError
 from pipeline.store import Store
+from stages.download.declared import splits_of
 from stages.download.segmenting.schema import SegmentationDataset
 from stages.download.segmenting.stage import (
     segmentation_source_nodes,
     segmentation_split_node,
-    segmentation_splits_of,
 )
 from tests.stages.download.segmenting.building import blob, built, index, photograph, save
 
@@ -58,7 +58,7 @@ def test_lists_tell_who_is_where(data: Path, lists: Path, tiny: Tiny, store: Sto
     (lists / "train.txt").write_text("im-3.png\nIM-0.PNG\n\n# no name\nim-1\n")
     (lists / "test.txt").write_text("x/Im-5.jpeg\nIm-3.jpeg\nim-5.jpeg\n")
     dataset = tiny(split_sets=[listed(train=3, test=2)])
-    assert segmentation_splits_of(store, dataset) == ("train", "test")
+    assert splits_of(store, dataset) == ("train", "test")
     train, test = (built(store, dataset, split, lists) for split in ("train", "test"))
     assert [row["id"] for row in index(train)] == ["Im-0", "Im-1", "Im-3"]
     assert [row["id"] for row in index(test)] == ["Im-3", "Im-5"]
@@ -207,7 +207,7 @@ def test_a_folder_to_place_is_asked_for(tiny: Tiny, store: Store) -> None:
     with pytest.raises(MissingInputError, match="tiny: there is no folder .*Register at"):
         segmentation_source_nodes(store, tiny(source=source))
     with pytest.raises(MissingInputError, match="Register at"):
-        segmentation_splits_of(store, tiny(source=source))
+        splits_of(store, tiny(source=source))
 
 
 def test_keys_hold_what_decides_pixels(data: Path, tiny: Tiny, store: Store) -> None:
@@ -232,7 +232,7 @@ def test_folders_that_are_gone_are_remembered(data: Path, tiny: Tiny, store: Sto
     artifact = built(store, tiny())
     shutil.rmtree(data)
     dataset = tiny()
-    assert segmentation_splits_of(store, dataset) == ("test",)
+    assert splits_of(store, dataset) == ("test",)
     sources = segmentation_source_nodes(store, dataset)
     again = segmentation_split_node(store, dataset, "test", sources)
     assert again.recipe.key == artifact.manifest.recipe_key
