@@ -359,6 +359,15 @@ def test_an_arch_does_not_branch():
     assert described(ids)[0]["shape"] == "irregular"
 
 
+def test_a_region_of_exactly_the_least_area_has_a_shape():
+    """One that is a pixel smaller has none."""
+    ids = np.zeros((60, 90), np.uint16)
+    ids[20:24, 30:35] = 1
+    assert described(ids)[0]["shape"]
+    ids[20, 30] = 0
+    assert "shape" not in described(ids)[0]
+
+
 @pytest.mark.parametrize(("small", "shape"), [(1, "mostly round"), (2, None)])
 def test_regions_too_small_for_a_shape_leave_it_to_a_majority(small, shape):
     """Two discs beside specks of four pixels: more than half of the objects are round, or not."""
