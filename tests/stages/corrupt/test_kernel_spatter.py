@@ -246,6 +246,7 @@ def test_rounding_to_the_nearest_level_keeps_the_mean() -> None:
     [
         {"liquid": "water", "edge": 1.5},
         {"liquid": "water"},
+        {"liquid": "water", "shine": 0.5, "edge": 1.5},
         {"liquid": "mud", "shine": 0.5},
         {"liquid": "mud", "shine": 0.5, "edge": 1.5},
         {"liquid": "oil", "shine": 0.5},

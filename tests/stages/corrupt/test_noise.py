@@ -133,6 +133,15 @@ def test_gaussian_noise_has_the_distribution_of_truncated_noise(severity: int) -
     assert "mean" in normal_law_faults(100, rounded, 255 * sigma)
 
 
+def test_gaussian_noise_of_a_large_image_is_that_of_its_field() -> None:
+    """Beyond 1024 runs of 1024 values too."""
+    image = np.full((1200, 1200, 1), 100, np.uint8)
+    parameters = {"sigma": 0.1, "rounding": "down", "noise_key": 7}
+    expected = gaussian_noise.apply_field(image, noise.standard_normal(7, image.shape), 0.1)
+    found = gaussian_noise.KERNEL.apply_one(image, parameters)
+    np.testing.assert_array_equal(found, expected)
+
+
 @any_severity
 def test_impulses_have_their_share(severity: int) -> None:
     """The share replaced is the severity's, half of it salt, channels independent.
@@ -148,6 +157,16 @@ def test_impulses_have_their_share(severity: int) -> None:
     both = (replaced[..., 0] & replaced[..., 1]).sum()
     expected = amount**2 * 1500**2
     assert abs(both - expected) < 4.5 * expected**0.5
+
+
+def test_impulse_noise_of_a_large_image_follows_its_words() -> None:
+    """Beyond 1024 runs of 1024 values too; an odd word is salt."""
+    image = np.full((1200, 1200, 1), 128, np.uint8)
+    words = noise.random_words(9, image.size).reshape(image.shape)
+    replaced = words >> 1 < impulse_noise.threshold_of(0.3)
+    _, mask = impulses(image, 9, 0.3)
+    np.testing.assert_array_equal(mask != impulse_noise.KEEP, replaced)
+    np.testing.assert_array_equal(mask == impulse_noise.SALT, replaced & (words & 1 == 1))
 
 
 def test_motion_angles_are_uniform() -> None:
