@@ -25,7 +25,7 @@ class Declared(pydantic.BaseModel):
     """Base of every declared value: immutable, unknown fields refused, no silent conversion."""
 
     model_config = pydantic.ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False
     )
 
 
