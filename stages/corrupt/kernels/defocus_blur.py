@@ -167,6 +167,8 @@ def _mean_over_disk(
     blurred: Image,
 ) -> None:
     reach = sums.shape[0] - 1
+    line = np.empty(sums.shape[1], np.float32)
+    total = np.empty(blurred.shape[1] * blurred.shape[2], np.float32)
     for y in range(blurred.shape[0]):
         # sums[h] becomes the sum of rows y - h to y + h: whole numbers, exact in float32.
         for h in range(reach + 1):
@@ -174,39 +176,39 @@ def _mean_over_disk(
             leaves, enters = padded[rows[y + reach - h]], padded[rows[y + reach + 1 + h]]
             for j in range(row.size):
                 row[j] += enters[j] - leaves[j]
-        _mean_of_sums(sums, heights, weights, passes, blurred[y])
+        _mean_of_sums(sums, heights, weights, passes, line, total, blurred[y])
 
 
 @compiled(
     "void(float32[:, ::1], Array(int64, 1, 'C', True), Array(float32, 1, 'C', True),"
-    " Array(int64, 1, 'C', True), uint8[:, ::1])"
+    " Array(int64, 1, 'C', True), float32[::1], float32[::1], uint8[:, ::1])"
 )
 def _mean_of_sums(
     sums: NDArray[np.float32],
     heights: Indices,
     weights: NDArray[np.float32],
     passes: Indices,
+    line: NDArray[np.float32],
+    total: NDArray[np.float32],
     blurred: Image,
 ) -> None:
-    width, channels = blurred.shape
+    channels = blurred.shape[1]
     margin = (passes.size - 2) * channels
-    wide, size = sums.shape[1], width * channels
-    line = np.empty(wide, np.float32)
     # Rounding errors (below 2**-10) must not carry a flat area below its own level.
-    total = np.full(size, np.float32(2.0**-9))
+    total[:] = np.float32(2.0**-9)
     for x in range(passes.size - 1):
         line[:] = np.float32(0.0)
         for k in range(passes[x], passes[x + 1], 4):
             w0, w1, w2, w3 = weights[k], weights[k + 1], weights[k + 2], weights[k + 3]
             s0, s1 = sums[heights[k]], sums[heights[k + 1]]
             s2, s3 = sums[heights[k + 2]], sums[heights[k + 3]]
-            for j in range(wide):
+            for j in range(line.size):
                 line[j] = line[j] + w0 * s0[j] + w1 * s1[j] + w2 * s2[j] + w3 * s3[j]
         left, right = line[margin - x * channels :], line[margin + x * channels :]
-        for j in range(size):
+        for j in range(total.size):
             total[j] += left[j] + right[j]
     out = blurred.reshape(-1)
-    for j in range(size):
+    for j in range(total.size):
         out[j] = np.uint8(np.int32(min(max(total[j], np.float32(0.0)), np.float32(255.0))))
 
 

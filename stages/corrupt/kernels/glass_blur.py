@@ -75,8 +75,7 @@ def apply_moves(image: Image, moves: NDArray[np.int8], reach: int, sigma: float)
         Pixels; standard deviation of the blurs.
     """
     moved = _blurred(image, sigma)
-    for of_one_round in moves:
-        _move(moved, of_one_round, reach)
+    _move(moved, moves, reach)
     return _blurred(moved, sigma)
 
 
@@ -103,14 +102,16 @@ def _moves_of(words: NDArray[np.uint32], reach: int, moves: NDArray[np.int8]) ->
         moves[i, 1] = np.int8(np.int64(row) - reach)
 
 
-@compiled("void(uint8[:, :, ::1], Array(int8, 3, 'C', True), int64)")
+@compiled("void(uint8[:, :, ::1], Array(int8, 4, 'C', True), int64)")
 def _move(image: Image, moves: NDArray[np.int8], reach: int) -> None:
     height, width, channels = image.shape
-    for i in range(moves.shape[0]):
+    rows = moves.shape[1]
+    for line in range(moves.shape[0] * rows):
+        n, i = line // rows, line % rows
         y = height - reach - i
-        for j in range(moves.shape[1]):
+        for j in range(moves.shape[2]):
             x = width - reach - j
-            column, row = x + moves[i, j, 0], y + moves[i, j, 1]
+            column, row = x + moves[n, i, j, 0], y + moves[n, i, j, 1]
             for c in range(channels):
                 image[y, x, c] = image[row, column, c]
 

@@ -159,32 +159,33 @@ def _runs(side: int, step: float, count: int, crop: Crop) -> tuple[Indices, Indi
     return runs, np.array([start.size for start in starts], np.int64)
 
 
-@compiled("void(float32[::1], float32[::1], float32, float32[::1])")
-def _blend(
-    upper: NDArray[np.float32], lower: NDArray[np.float32], part: float, out: NDArray[np.float32]
-) -> None:
-    for j in range(out.size):
-        out[j] = upper[j] + part * (lower[j] - upper[j])
-
-
 @compiled(
-    "void(float32[::1], Array(int64, 2, 'C', True), Array(float32, 1, 'C', True), int64,"
-    " float32[::1])"
+    "void(float32[:, ::1], Array(int64, 1, 'A', True), Array(float32, 1, 'A', True),"
+    " Array(int64, 3, 'C', True), Array(int64, 1, 'C', True), Array(float32, 2, 'C', True),"
+    " int64, float32[::1], float32[::1])"
 )
 def _add_enlarged(
-    between: NDArray[np.float32],
+    padded: NDArray[np.float32],
+    rows: Indices,
+    row_parts: Weights,
     runs: Indices,
+    run_counts: Indices,
     value_parts: Weights,
     channels: int,
+    between: NDArray[np.float32],
     total: NDArray[np.float32],
 ) -> None:
-    """Add one row of an enlargement, from the row `between` two of the image's."""
-    for r in range(runs.shape[0]):
-        start, source = runs[r, 0] * channels, runs[r, 1] * channels
-        left, right = between[source:], between[source + channels :]
-        parts, out = value_parts[start:], total[start:]
-        for j in range(runs[r, 2] * channels):
-            out[j] += left[j] + parts[j] * (right[j] - left[j])
+    """Add one row of every enlargement but the first, each from `between` two of the image's."""
+    for f in range(1, rows.size):
+        upper, lower, part = padded[rows[f]], padded[rows[f] + 1], row_parts[f]
+        for j in range(between.size):
+            between[j] = upper[j] + part * (lower[j] - upper[j])
+        for r in range(run_counts[f]):
+            start, source = runs[f, r, 0] * channels, runs[f, r, 1] * channels
+            left, right = between[source:], between[source + channels :]
+            parts, out = value_parts[f, start:], total[start:]
+            for j in range(runs[f, r, 2] * channels):
+                out[j] += left[j] + parts[j] * (right[j] - left[j])
 
 
 @compiled(
@@ -221,9 +222,10 @@ def _mean_of_zooms(
             own = padded[y]
             for j in range(size):
                 total[j] = own[j] + own[j]  # the image and its first enlargement, 1
-            for f in range(1, rows.shape[0]):
-                _blend(padded[rows[f, y]], padded[rows[f, y] + 1], row_parts[f, y], between)
-                _add_enlarged(between, runs[f, : run_counts[f]], value_parts[f], channels, total)
+            upper, parts = rows[:, y], row_parts[:, y]
+            _add_enlarged(
+                padded, upper, parts, runs, run_counts, value_parts, channels, between, total
+            )
             values_out = blurred[n, y].reshape(-1)
             for j in range(size):
                 values_out[j] = np.uint8(np.int32(total[j] / divisor + added))
