@@ -29,8 +29,6 @@ class CheckpointContract:
 
     needed: ClassVar[tuple[tuple[str, str], ...]]
     """Places of needed files in the folder and what an error calls them; weights come first."""
-    tokenizer: ClassVar[str | None] = None
-    """A file of a tokenizer that is preferred to those in the folder."""
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -75,15 +73,6 @@ class CheckpointContract:
         with pytest.raises(MissingInputError, match="nowhere: no such file or folder"):
             load(checkpoint[0], tmp_path / "nowhere")
 
-    def test_broken_tokenizer(self, checkpoint: Checkpoint, copy_of: Copy) -> None:
-        """Tokenizer files that cannot be read are one error naming their folder."""
-        manifest, folder = checkpoint[0], copy_of(checkpoint[1])
-        if self.tokenizer is not None:
-            (folder / self.tokenizer).write_text("{}")
-            where = (folder / self.tokenizer).parent
-            with pytest.raises(DataError, match=rf"{where}: its tokenizer files cannot be read"):
-                load(manifest, folder)
-
     def test_identity_is_of_content(self, checkpoint: Checkpoint, copy_of: Copy) -> None:
         """Where the files lie and what else lies there does not enter the key."""
         manifest, folder = checkpoint[0], copy_of(checkpoint[1])
@@ -101,3 +90,18 @@ class CheckpointContract:
         before = torch.get_rng_state()
         load(*checkpoint)
         assert torch.equal(torch.get_rng_state(), before)
+
+
+class TokenizerContract(CheckpointContract):
+    """Likewise where the tokenizer's files are among those of the checkpoint."""
+
+    tokenizer: ClassVar[str]
+    """A file of a tokenizer that is preferred to those in the folder."""
+
+    def test_broken_tokenizer(self, checkpoint: Checkpoint, copy_of: Copy) -> None:
+        """Tokenizer files that cannot be read are one error naming their folder."""
+        manifest, folder = checkpoint[0], copy_of(checkpoint[1])
+        (folder / self.tokenizer).write_text("{}")
+        where = (folder / self.tokenizer).parent
+        with pytest.raises(DataError, match=rf"{where}: its tokenizer files cannot be read"):
+            load(manifest, folder)

@@ -18,7 +18,7 @@ from pipeline.manifest import read_manifest
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
-from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.checkpoints import TokenizerContract
 from tests.stages.embed.tiny import (
     MEAN,
     STD,
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(tmp_path_factory.mktemp("tiny-hf-clip"))
 
 
-class TestTinyClip(CheckpointContract, VisionLanguageContract):
+class TestTinyClip(TokenizerContract, VisionLanguageContract):
     """A CLIP of transformers keeps the contracts."""
 
     needed = (

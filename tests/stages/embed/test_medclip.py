@@ -16,7 +16,7 @@ from pipeline.errors import DataError, MissingInputError
 from stages.embed.encoder import Images
 from stages.embed.loaders import loader
 from stages.embed.testing import VisionLanguageContract, generated_images
-from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.checkpoints import TokenizerContract
 from tests.stages.embed.tiny import (
     Copy,
     Put,
@@ -70,7 +70,7 @@ def plain(architecture: str) -> Plain:
     return Plain(architecture, ("swin", "resnet50").index(architecture))
 
 
-class TestSwin(CheckpointContract, VisionLanguageContract):
+class TestSwin(TokenizerContract, VisionLanguageContract):
     """MedCLIP with a Swin transformer keeps the contracts."""
 
     needed = (
@@ -87,7 +87,7 @@ class TestSwin(CheckpointContract, VisionLanguageContract):
         return declare_medclip("swin"), folders["swin"]
 
 
-class TestResNet(CheckpointContract, VisionLanguageContract):
+class TestResNet(TokenizerContract, VisionLanguageContract):
     """MedCLIP with a ResNet-50 keeps the contracts."""
 
     needed = (TestSwin.needed[0], *TestSwin.needed[2:])

@@ -17,7 +17,7 @@ from stages.embed.encoder import Images
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
-from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.checkpoints import CheckpointContract, TokenizerContract
 from tests.stages.embed.tiny import (
     BERT_MODEL,
     CLIP_MODEL,
@@ -47,7 +47,7 @@ class TestTinyClip(CheckpointContract, VisionLanguageContract):
         return declare_clip(), clip_folder
 
 
-class TestTinyBertClip(CheckpointContract, VisionLanguageContract):
+class TestTinyBertClip(TokenizerContract, VisionLanguageContract):
     """A timm image tower with a BERT text tower, as BiomedCLIP's, keeps the contracts."""
 
     needed = (

@@ -16,7 +16,7 @@ from torch import nn
 from pipeline.errors import DataError, MissingInputError
 from stages.embed.loaders import loader
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
-from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.checkpoints import TokenizerContract
 from tests.stages.embed.tiny import (
     MEAN,
     STD,
@@ -80,7 +80,7 @@ def published_adapters(state: State) -> State:
     return adapters | {"fc_64in_16out": torch.zeros(16, 64)}
 
 
-class TestViT(CheckpointContract, VisionLanguageContract):
+class TestViT(TokenizerContract, VisionLanguageContract):
     """The tuned BiomedCLIP keeps the contracts."""
 
     needed = (
@@ -97,7 +97,7 @@ class TestViT(CheckpointContract, VisionLanguageContract):
         return declare_vit(), vit_folder
 
 
-class TestResNet(CheckpointContract, VisionLanguageContract):
+class TestResNet(TokenizerContract, VisionLanguageContract):
     """The tuned MedCLIP keeps the contracts."""
 
     needed = (

@@ -22,7 +22,7 @@ from stages.embed import checkpoint as module
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
-from tests.stages.embed.checkpoints import CheckpointContract
+from tests.stages.embed.checkpoints import TokenizerContract
 from tests.stages.embed.tiny import (
     CLIP_MODEL,
     MEAN,
@@ -159,7 +159,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, plain: Plain) -> Path:
     return path
 
 
-class TestTinyUniMed(CheckpointContract, VisionLanguageContract):
+class TestTinyUniMed(TokenizerContract, VisionLanguageContract):
     """A training checkpoint of two towers keeps the contracts."""
 
     needed = (
