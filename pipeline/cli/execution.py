@@ -12,15 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pipeline.artifact import Manifest
 from pipeline.cli.graphs import tell_graph
-from pipeline.cli.output import (
-    ProgressDisplay,
-    print_json,
-    print_table,
-    say,
-    show,
-    size,
-    written,
-)
+from pipeline.cli.output import ProgressDisplay, print_json, print_table, say, show, size, written
 from pipeline.errors import VerificationError
 from pipeline.events import Event, EventLog, Listener
 from pipeline.footprint import footprint

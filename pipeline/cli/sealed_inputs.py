@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pipeline.cli.choices import (
-    DEFAULT_RUN,
-    default_suites,
-    named_in,
-    require_matches,
-    unique,
-)
+from pipeline.cli.choices import DEFAULT_RUN, default_suites, named_in, require_matches, unique
 from pipeline.errors import MissingInputError
 from pipeline.selectors import selects, unmatched
 from stages.vocabulary import DATASETS, PROMPTS

@@ -17,12 +17,7 @@ from pipeline.digest import digest_bytes
 from pipeline.stream import Stream
 from stages.corrupt.kernels.kernel import Image
 from stages.corrupt.kernels.table import KERNELS
-from stages.corrupt.rendering import (
-    SUITES,
-    render,
-    sample_stream,
-    suite_for,
-)
+from stages.corrupt.rendering import SUITES, render, sample_stream, suite_for
 from stages.vocabulary import SEVERITIES
 
 GOLDEN_FILE = Path(__file__).with_name("golden.json")

@@ -16,12 +16,7 @@ from pipeline.recompute import Again
 from pipeline.shards import rows_per_shard
 from pipeline.unit import Node, Unit, UnitWriter
 from stages.embed.gated import Inputs, embed_again, embed_rows
-from stages.embed.loaded import (
-    LoadedOnce,
-    bytes_per_row,
-    encoder_attributes,
-    encoder_parameters,
-)
+from stages.embed.loaded import LoadedOnce, bytes_per_row, encoder_attributes, encoder_parameters
 
 if TYPE_CHECKING:
     import pyarrow as pa

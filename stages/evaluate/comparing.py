@@ -16,12 +16,7 @@ from stages.evaluate.notes import columns_by_corruption
 from stages.evaluate.predictions import Predictions, by_split
 from stages.evaluate.schema import Bootstrap
 from stages.evaluate.scoring import Cell, Row, SystemScores, batch_of, number, score_system
-from stages.evaluate.significance import (
-    Statistics,
-    mcnemar_exact,
-    sign_flip_test,
-    unit_sums,
-)
+from stages.evaluate.significance import Statistics, mcnemar_exact, sign_flip_test, unit_sums
 from stages.vocabulary import CLEAN
 
 Floats = NDArray[np.float64]

@@ -17,14 +17,7 @@ from pipeline.artifact import Artifact
 from pipeline.digest import Json
 from pipeline.recipe import Recipe
 from pipeline.unit import Node, Stage, Unit, UnitWriter
-from stages.evaluate.models import (
-    choices,
-    fit_parameters,
-    fitted,
-    kind_of,
-    model_node,
-    read_models,
-)
+from stages.evaluate.models import choices, fit_parameters, fitted, kind_of, model_node, read_models
 from stages.evaluate.notes import Note
 from stages.evaluate.prediction_table import prediction_table, read_predictions, sample_columns
 from stages.evaluate.predictions import Predictions, System

@@ -1,13 +1,9 @@
-"""A store with every kind of file."""
+"""Every kind of file that a store may hold."""
 
 from __future__ import annotations
 
 from pipeline.artifact import ALIAS, MANIFEST
-from pipeline.store import (
-    SOURCES_FILE,
-    STORE_FILE,
-    VERIFICATION_FILE,
-)
+from pipeline.store import SOURCES_FILE, STORE_FILE, VERIFICATION_FILE
 
 FILES = {
     "store file": STORE_FILE,

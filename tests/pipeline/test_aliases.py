@@ -12,15 +12,7 @@ from pipeline.events import ArtifactSealed, Event
 from pipeline.plan import make_plan
 from pipeline.store import Store
 from pipeline.verify import verify
-from tests.pipeline.toy import (
-    SUMS,
-    Numbers,
-    Sums,
-    Toy,
-    build,
-    forbidden,
-    values_of,
-)
+from tests.pipeline.toy import SUMS, Numbers, Sums, Toy, build, forbidden, values_of
 
 
 def test_a_raised_version_that_changes_no_bytes_rebuilds_nothing_downstream(copied: Path) -> None:

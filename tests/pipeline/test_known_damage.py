@@ -13,10 +13,7 @@ from pipeline.cli.study import Study
 from pipeline.disk import remove_tree
 from pipeline.errors import MissingInputError, VerificationError
 from pipeline.plan import make_plan
-from pipeline.store import (
-    VERIFICATION_FILE,
-    Store,
-)
+from pipeline.store import VERIFICATION_FILE, Store
 from pipeline.verify import verify
 from tests.damage import flip
 from tests.pipeline.every_kind import FILES

@@ -18,14 +18,7 @@ from pipeline.artifact import ALIAS, MANIFEST, Manifest
 from pipeline.documents import seal_document
 from pipeline.errors import StoreError, VerificationError
 from pipeline.shards import CRC_BYTES, SLOT_BYTES
-from pipeline.store import (
-    LEASES,
-    SOURCES_FILE,
-    STAGING,
-    STORE_FILE,
-    VERIFICATION_FILE,
-    Store,
-)
+from pipeline.store import LEASES, SOURCES_FILE, STAGING, STORE_FILE, VERIFICATION_FILE, Store
 from pipeline.verify import verify
 from tests.damage import empty_slot, flip
 from tests.pipeline.conftest import REPOSITORY

@@ -14,9 +14,7 @@ from numpy.typing import NDArray
 from pipeline.artifact import INDEX, Artifact
 from pipeline.digest import digest_file
 from pipeline.disk import Disk
-from pipeline.events import (
-    Listener,
-)
+from pipeline.events import Listener
 from pipeline.plan import make_plan
 from pipeline.recipe import Recipe
 from pipeline.runner import Outcome, run

@@ -13,15 +13,7 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import scratch
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import (
-    ADDED,
-    Image,
-    Images,
-    Kernel,
-    Parameters,
-    Rounding,
-    Shape,
-)
+from stages.corrupt.kernels.kernel import ADDED, Image, Images, Kernel, Parameters, Rounding, Shape
 from stages.corrupt.kernels.noise import draw_key, fill_all_words
 
 _WIBBLE = 100.0

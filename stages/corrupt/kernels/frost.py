@@ -13,13 +13,7 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.frost_pictures import (
-    PICTURES,
-    crop,
-    factor_for,
-    resized_shape,
-    sheet,
-)
+from stages.corrupt.kernels.frost_pictures import PICTURES, crop, factor_for, resized_shape, sheet
 from stages.corrupt.kernels.kernel import ADDED, Images, Kernel, Parameters, Rounding, Shape
 
 

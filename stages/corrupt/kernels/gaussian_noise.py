@@ -12,15 +12,7 @@ from pydantic import Field
 from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import (
-    ADDED,
-    Image,
-    Images,
-    Kernel,
-    Parameters,
-    Rounding,
-    Shape,
-)
+from stages.corrupt.kernels.kernel import ADDED, Image, Images, Kernel, Parameters, Rounding, Shape
 from stages.corrupt.kernels.noise import draw_key, fill_normals, fill_words, normal_quantiles
 
 

@@ -14,15 +14,7 @@ from pipeline.manifest import Declared
 from pipeline.stream import Stream
 from stages.corrupt.kernels import exact_math, scratch
 from stages.corrupt.kernels.compiling import compiled
-from stages.corrupt.kernels.kernel import (
-    ADDED,
-    Image,
-    Images,
-    Kernel,
-    Parameters,
-    Rounding,
-    Shape,
-)
+from stages.corrupt.kernels.kernel import ADDED, Image, Images, Kernel, Parameters, Rounding, Shape
 
 _LARGEST_ANGLE = 45.0
 _UNROLL = 4

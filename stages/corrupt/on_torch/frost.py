@@ -7,13 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from stages.corrupt.kernels.frost_pictures import (
-    PICTURES,
-    crop,
-    factor_for,
-    resized_shape,
-    sheet,
-)
+from stages.corrupt.kernels.frost_pictures import PICTURES, crop, factor_for, resized_shape, sheet
 from stages.corrupt.kernels.kernel import ADDED, Image, Parameters, Shape
 from stages.corrupt.on_torch.batched import BatchedKernel
 from stages.corrupt.on_torch.constants import constant

@@ -19,12 +19,7 @@ from stages.download.readers.arrays import class_labels
 from stages.download.readers.folder import PictureRows
 from stages.download.readers.hdf5 import plain_dataset
 from stages.download.readers.medimeta_info import check_info, read_info
-from stages.download.readers.split import (
-    Rows,
-    SplitReader,
-    declared_splits,
-    require_split,
-)
+from stages.download.readers.split import Rows, SplitReader, declared_splits, require_split
 from stages.download.schema import Dataset, MedIMetaForm
 
 

@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stages.evaluate.metrics.contract import (
-    Batch,
-    Floats,
-    Weights,
-    over_labels,
-    weighted_sums,
-)
+from stages.evaluate.metrics.contract import Batch, Floats, Weights, over_labels, weighted_sums
 from stages.evaluate.metrics.counting import totals
 
 

@@ -6,12 +6,7 @@ import numpy as np
 
 from stages.evaluate.metrics.contract import Batch, Floats, Weights, grid_step, over_labels
 from stages.evaluate.metrics.counting import by_sample
-from stages.evaluate.metrics.ranks import (
-    Counts,
-    dot,
-    resample_slices,
-    running_sums,
-)
+from stages.evaluate.metrics.ranks import Counts, dot, resample_slices, running_sums
 
 
 @over_labels

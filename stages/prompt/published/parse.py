@@ -12,14 +12,7 @@ from stages.prompt.attributes import KEYS, Attributes
 from stages.prompt.designs.english import plural_of
 from stages.prompt.designs.families import DESCRIPTION, family_of, template_values
 from stages.prompt.designs.templates import parsed
-from stages.prompt.published.matching import (
-    RULES,
-    Known,
-    flattened,
-    match,
-    spaced,
-    uncapitalised,
-)
+from stages.prompt.published.matching import RULES, Known, flattened, match, spaced, uncapitalised
 from stages.prompt.published.sentences import parse_text
 from stages.prompt.rule_sets import RULE_SETS
 from stages.prompt.wording.told import NONE, number_word

@@ -7,12 +7,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from pipeline.errors import UsageError
-from stages.analyse.projection import (
-    chosen_rows,
-    principal_components,
-    projected,
-    require_method,
-)
+from stages.analyse.projection import chosen_rows, principal_components, projected, require_method
 from stages.analyse.shift import normalised
 from stages.analyse.threads import single_threaded_pool
 

@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.errors import (
-    HeldError,
-    PipelineError,
-    StoreError,
-    VerificationError,
-)
+from pipeline.errors import HeldError, PipelineError, StoreError, VerificationError
 from stages.download.fetch import Patience, fetch
 from stages.download.sources import UrlSource
 from tests.stages.download.served import (

@@ -18,12 +18,7 @@ from pipeline.errors import DataError
 from stages.download.readers import open_split, reader_of
 from stages.download.readers.pictures import decode
 from stages.download.schema import Dataset
-from tests.stages.download.reader_contract import (
-    COUNTS,
-    Declare,
-    WrittenPixels,
-    pixels,
-)
+from tests.stages.download.reader_contract import COUNTS, Declare, WrittenPixels, pixels
 
 FOLDER = '{form = "folder"}'
 

@@ -21,13 +21,7 @@ from stages.download.readers import READERS, open_split, reader_of
 from stages.download.readers.medimeta import Hdf5Rows
 from stages.download.schema import Dataset
 from stages.download.unpack import unpack
-from tests.stages.download.reader_contract import (
-    COUNTS,
-    Declare,
-    WrittenPixels,
-    labels_of,
-    pixels,
-)
+from tests.stages.download.reader_contract import COUNTS, Declare, WrittenPixels, labels_of, pixels
 
 MEDIMETA = '{form = "medimeta", task = "cell class", collection_id = "tiny"}'
 

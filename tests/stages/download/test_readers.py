@@ -15,13 +15,7 @@ from stages.download.readers import SplitReader, open_split
 from stages.download.readers.arrays import ImageRows
 from stages.download.schema import Dataset
 from stages.download.unpack import unpack
-from tests.stages.download.reader_contract import (
-    COUNTS,
-    Declare,
-    WrittenPixels,
-    labels_of,
-    pixels,
-)
+from tests.stages.download.reader_contract import COUNTS, Declare, WrittenPixels, labels_of, pixels
 
 
 def npz_arrays(channels: int) -> dict[str, NDArray[Any]]:

@@ -17,11 +17,7 @@ from stages.download.segmenting.lists import names_in
 from stages.download.segmenting.nifti import NiftiReader
 from stages.download.segmenting.pairs import PairsReader
 from stages.download.segmenting.polygons import PolygonsReader
-from stages.download.segmenting.schema import (
-    SegmentationManifest,
-    SplitSet,
-    expand_segmentation,
-)
+from stages.download.segmenting.schema import SegmentationManifest, SplitSet, expand_segmentation
 from stages.download.segmenting.tree import Tree
 from stages.download.sources import UrlSource
 from tests.stages.download.layouts import LAYOUTS, MEDCLIPSEG, NAMES, POUDEL

@@ -8,12 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pipeline.errors import (
-    DataError,
-    MissingInputError,
-    PipelineError,
-    VerificationError,
-)
+from pipeline.errors import DataError, MissingInputError, PipelineError, VerificationError
 from stages.download.fetch import fetch
 from stages.download.sources import ZenodoSource
 from tests.stages.download.served import BLAKE3, CONTENT, MD5, SHA256, names, placed, url_source

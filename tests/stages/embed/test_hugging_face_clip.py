@@ -19,16 +19,7 @@ from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
 from tests.stages.embed.checkpoints import TokenizerContract
-from tests.stages.embed.tiny import (
-    MEAN,
-    STD,
-    Copy,
-    Put,
-    change_json,
-    load,
-    preprocessing,
-    shipped,
-)
+from tests.stages.embed.tiny import MEAN, STD, Copy, Put, change_json, load, preprocessing, shipped
 from tests.stages.embed.tiny_hugging_face import (
     PREPARED,
     SIZE,

@@ -17,20 +17,8 @@ from pipeline.errors import DataError, MissingInputError
 from stages.embed.loaders import loader
 from stages.embed.testing import TEXTS, VisionLanguageContract, generated_images
 from tests.stages.embed.checkpoints import TokenizerContract
-from tests.stages.embed.tiny import (
-    MEAN,
-    STD,
-    Copy,
-    Put,
-    change_state,
-    load,
-    shipped,
-)
-from tests.stages.embed.tiny_medclip import (
-    SIZE,
-    tokens_of,
-    write_text_files,
-)
+from tests.stages.embed.tiny import MEAN, STD, Copy, Put, change_state, load, shipped
+from tests.stages.embed.tiny_medclip import SIZE, tokens_of, write_text_files
 from tests.stages.embed.tiny_robustmedclip import (
     FILE,
     RANK,

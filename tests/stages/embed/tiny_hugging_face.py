@@ -15,10 +15,7 @@ from stages.embed.encoder import EqualImages
 from stages.embed.schema import EncoderManifest
 from stages.embed.testing import TEXTS
 from tests.stages.embed import tiny
-from tests.stages.embed.tiny import (
-    MEAN,
-    STD,
-)
+from tests.stages.embed.tiny import MEAN, STD
 
 SIZE = 32
 

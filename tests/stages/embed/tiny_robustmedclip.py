@@ -12,16 +12,8 @@ from torch import nn
 
 from stages.embed.encoder import Images
 from stages.embed.schema import EncoderManifest
-from tests.stages.embed.tiny import (
-    BERT_MODEL,
-    declare_bert,
-    preprocessing,
-)
-from tests.stages.embed.tiny_medclip import (
-    SIZE,
-    Plain,
-    declare_medclip,
-)
+from tests.stages.embed.tiny import BERT_MODEL, declare_bert, preprocessing
+from tests.stages.embed.tiny_medclip import SIZE, Plain, declare_medclip
 
 State = dict[str, torch.Tensor]
 

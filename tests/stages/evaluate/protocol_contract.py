@@ -11,12 +11,7 @@ import pytest
 
 from pipeline.errors import DataError
 from stages.evaluate.protocols import PROTOCOLS
-from stages.evaluate.protocols.contract import (
-    ClassTexts,
-    FitInputs,
-    Train,
-    predicted_classes,
-)
+from stages.evaluate.protocols.contract import ClassTexts, FitInputs, Train, predicted_classes
 
 CLASSES = ("drusen", "edema", "normal")
 D = 8

@@ -8,9 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stages.evaluate import (
-    relative_mean_corruption_error,
-)
+from stages.evaluate import relative_mean_corruption_error
 from stages.evaluate.alexnet import ALEXNET
 from stages.evaluate.metrics import METRICS
 from stages.evaluate.scoring import score

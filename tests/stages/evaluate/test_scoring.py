@@ -10,10 +10,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DataError
-from stages.evaluate import (
-    corruption_error,
-    mean_corruption_error,
-)
+from stages.evaluate import corruption_error, mean_corruption_error
 from stages.evaluate.bootstrap import Resampling
 from stages.evaluate.columns import RESULT_COLUMNS, SUMMARY_COLUMNS, ordered, to_table
 from stages.evaluate.metrics import METRICS

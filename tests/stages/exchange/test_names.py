@@ -7,13 +7,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stages.exchange.exported_set import (
-    _file_names,
-    class_folders,
-    flag_of,
-    safe_name,
-    size_of,
-)
+from stages.exchange.exported_set import _file_names, class_folders, flag_of, safe_name, size_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,12 +12,7 @@ from pipeline.errors import DataError
 from pipeline.store import Store
 from stages.download.segmenting.dataset import DatasetReader, reader_of
 from stages.download.segmenting.schema import SegmentationDataset
-from tests.stages.download.segmenting.building import (
-    blob,
-    built,
-    dataset_in,
-    index,
-)
+from tests.stages.download.segmenting.building import blob, built, dataset_in, index
 
 
 class FormContract:

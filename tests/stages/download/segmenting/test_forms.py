@@ -15,11 +15,7 @@ from numpy.typing import NDArray
 from stages.download.segmenting.dataset import DatasetReader, reader_of
 from stages.download.segmenting.figshare import stretched
 from stages.download.segmenting.schema import SegmentationDataset
-from tests.stages.download.segmenting.building import (
-    blob,
-    photograph,
-    save,
-)
+from tests.stages.download.segmenting.building import blob, photograph, save
 from tests.stages.download.segmenting.form_contract import FormContract
 
 

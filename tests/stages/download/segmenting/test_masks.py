@@ -15,13 +15,7 @@ from PIL import Image
 
 from pipeline.errors import DataError
 from stages.download.segmenting.masks import read_mask
-from stages.download.segmenting.meanings import (
-    Layer,
-    colour_layers,
-    label_layers,
-    layer_of,
-    merged,
-)
+from stages.download.segmenting.meanings import Layer, colour_layers, label_layers, layer_of, merged
 from stages.download.segmenting.targets import Target
 from tests.stages.download.segmenting.building import blob, photograph, save
 

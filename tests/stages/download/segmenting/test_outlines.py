@@ -16,12 +16,7 @@ from pipeline.errors import DataError
 from stages.download.segmenting.dataset import DatasetReader
 from stages.download.segmenting.schema import SegmentationDataset
 from stages.download.segmenting.shapes import from_polygons, from_run_lengths
-from tests.stages.download.segmenting.building import (
-    blob,
-    dataset_in,
-    photograph,
-    save,
-)
+from tests.stages.download.segmenting.building import blob, dataset_in, photograph, save
 from tests.stages.download.segmenting.form_contract import FormContract
 
 SQUARE = [[[3.0, 2.0], [7.0, 2.0], [7.0, 5.0], [3.0, 5.0]]]

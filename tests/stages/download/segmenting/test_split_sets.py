@@ -15,10 +15,7 @@ from pipeline.errors import DataError, MissingInputError, UsageError
 from pipeline.store import Store
 from stages.download.declared import splits_of
 from stages.download.segmenting.schema import SegmentationDataset
-from stages.download.segmenting.stage import (
-    segmentation_source_nodes,
-    segmentation_split_node,
-)
+from stages.download.segmenting.stage import segmentation_source_nodes, segmentation_split_node
 from tests.stages.download.segmenting.building import blob, built, index, photograph, save
 
 Tiny = Callable[..., SegmentationDataset]

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 from stages.evaluate.segmentation import METRICS
-from stages.evaluate.segmentation.testing import (
-    AS_EVER,
-    UNDEFINED,
-    SegmentationMetricContract,
-)
+from stages.evaluate.segmentation.testing import AS_EVER, UNDEFINED, SegmentationMetricContract
 
 
 class TestDice(SegmentationMetricContract):
