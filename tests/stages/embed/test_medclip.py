@@ -42,7 +42,8 @@ from tests.stages.embed.tiny_medclip import (
 )
 
 identity = loader("medclip").identity
-TOLERANCE = 2e-5
+TOLERANCE = 1e-4
+"""That of float32 embeddings; fifty layers in float32 alone differ by 2e-5 from float64."""
 
 
 @pytest.fixture(scope="module", params=["swin", "resnet50"])
