@@ -8,6 +8,7 @@ import fcntl
 import os
 import shutil
 import stat
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +27,7 @@ BLOCK = 4096
 _DIRECT_BYTES = 1_048_576
 _GROUP_FOLDER = 0o2775
 _PUBLISHED = 0o444
+_NOT_EMPTY = {errno.ENOTEMPTY, errno.EEXIST}
 _NO_HARD_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV}
 
 
@@ -45,10 +47,10 @@ class Disk:
             missing.append(path)
             path = path.parent
         for folder in reversed(missing):
-            with reported(folder), contextlib.suppress(FileExistsError):
-                folder.mkdir()
-                if _is_of_group(folder.parent):
-                    folder.chmod(_GROUP_FOLDER)
+            with reported(folder):
+                make = _make_for_group if _is_of_group(folder.parent) else Path.mkdir
+                with contextlib.suppress(FileExistsError):
+                    make(folder)
             self.sync_folder(folder.parent)
 
     def write(self, path: Path, pieces: Iterable[Buffer]) -> tuple[int, str]:
@@ -81,6 +83,20 @@ class Disk:
                     raise FileExistsError(final) from error
                 staged.rename(final)
 
+    def publish(self, staged: Path, final: Path) -> bool:
+        """Give `staged` its final name durably, in a folder that is made if need be.
+
+        Returns whether it was the first: another's `final` is left as it is, and made durable.
+        """
+        self.make_folder(final.parent)
+        try:
+            self.link(staged, final)
+            first = True
+        except FileExistsError:
+            first = False
+        self.sync_folder(final.parent)
+        return first
+
     def replace(self, staged: Path, path: Path, data: bytes) -> None:
         """Replace the content of a small mutable file atomically, by way of `staged`."""
         self.write(staged, [data])
@@ -108,6 +124,21 @@ def _is_of_group(folder: Path) -> bool:
     """Tell whether a folder is one that a group shares."""
     shared = stat.S_ISGID | stat.S_IWGRP
     return folder.stat().st_mode & shared == shared
+
+
+def _make_for_group(folder: Path) -> None:
+    """Make a folder that is the group's from the moment it has its name.
+
+    Others may be making folders in it at once, which take after what they see.
+    """
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name[:32]}-", dir=folder.parent))
+    made.chmod(_GROUP_FOLDER)
+    try:
+        made.rename(folder)
+    except OSError as error:
+        made.rmdir()
+        if error.errno not in _NOT_EMPTY:
+            raise
 
 
 def _for_all(staged: Path, folder: Path) -> None:

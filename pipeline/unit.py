@@ -303,12 +303,7 @@ class UnitWriter:
         final = self._folder / RECORDS / record_name(self._unit.shard)
         staged = self._staging / "record.part"
         self._store.disk.write(staged, [seal_document(record)])
-        self._store.disk.make_folder(final.parent)
-        try:
-            self._store.disk.link(staged, final)
-        except FileExistsError:
-            return  # an equal unit was published meanwhile: its files were compared above
-        self._store.disk.sync_folder(final.parent)
+        self._store.disk.publish(staged, final)  # or an equal unit was: its files were compared
 
 
 def _raw(item: NDArray[Any]) -> memoryview:

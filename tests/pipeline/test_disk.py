@@ -102,3 +102,12 @@ def test_what_was_not_taken_at_once_goes_past_the_page_cache_too(
     monkeypatch.setattr(os, "write", short)
     Disk().write(tmp_path / "shard", [memory(MEBIBYTE + 5, aligned=True)])
     assert written == [True, *[64 * BLOCK] * 4, False, 5]
+
+
+def test_only_the_first_of_a_name_is_published(tmp_path: Path) -> None:
+    """It is said whether it was; what another published before stays as it is."""
+    final = tmp_path / "below" / "final"
+    for content, first in ((b"one", True), (b"two", False)):
+        Disk().write(tmp_path / content.decode(), [content])
+        assert Disk().publish(tmp_path / content.decode(), final) is first
+        assert final.read_bytes() == b"one"

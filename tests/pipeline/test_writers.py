@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from pipeline import locks
+from pipeline.disk import Disk
 from pipeline.errors import HeldError
 from pipeline.locks import Leases
 from pipeline.store import LEASES, OWNER, STAGING, Store
@@ -83,6 +84,27 @@ def test_a_store_in_a_folder_of_a_group_belongs_to_the_group(umask: int, tmp_pat
     assert set(modes) == {(True, 0o2775), (False, 0o444)}
     assert {path.stat().st_gid for path in root.rglob("*")} == {root.stat().st_gid}
     assert verify(Store(root)) == []
+
+
+def test_folders_made_at_once_are_all_of_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever makes a folder in one that another is just making finds it the group's already."""
+    root = tmp_path / "store"
+    root.mkdir()
+    root.chmod(0o2775)
+    change = Path.chmod
+    others = iter(["a/b", "a/b/c"])
+
+    def chmod(path: Path, mode: int) -> None:
+        for other in others:
+            Disk().make_folder(root / other)
+        change(path, mode)
+
+    monkeypatch.setattr(Path, "chmod", chmod)
+    Disk().make_folder(root / "a")
+    made = {str(path.relative_to(root)): path.stat().st_mode & 0o7777 for path in root.rglob("*")}
+    assert made == dict.fromkeys(("a", "a/b", "a/b/c"), 0o2775)
 
 
 def test_a_store_of_one_person_keeps_the_umask(tmp_path: Path) -> None:
