@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import platform
 import shutil
 import socket
 import subprocess
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +30,7 @@ from pipeline.disk import remove_tree
 from pipeline.documents import Document, read_document, seal_document
 from pipeline.errors import DataError, VerificationError
 from pipeline.mixed import METADATA, group_metadata
+from pipeline.packages import installed_version
 from pipeline.shards import array_metadata
 from pipeline.store import Store
 from pipeline.tables import content_digest, read_table
@@ -168,16 +167,9 @@ def _environment() -> dict[str, Any]:
         "host": socket.gethostname(),
         "platform": platform.platform(),
         "python": platform.python_version(),
-        "packages": {name: version for name in packages if (version := _version(name))},
+        "packages": {name: version for name in packages if (version := installed_version(name))},
         "git_commit": _git_commit(),
     }
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _git_commit() -> str | None:
@@ -193,9 +185,5 @@ def _git_commit() -> str | None:
 
 def _publish(store: Store, staged: Path, final: Path, data: bytes) -> None:
     store.disk.write(staged, [data])
-    store.disk.make_folder(final.parent)
-    # An existing file was written meanwhile by another worker sealing the same records.
-    with contextlib.suppress(FileExistsError):
-        store.disk.link(staged, final)
-    store.disk.sync_folder(final.parent)
+    store.disk.publish(staged, final)  # or another worker has, from the same records
     remove_tree(staged)

@@ -92,22 +92,16 @@ def _installed() -> list[tuple[str, str | None]]:
     import importlib.metadata
     import re
 
-    found: list[tuple[str, str | None]] = [("python", platform.python_version())]
-    try:
-        own: str | None = importlib.metadata.version("medshards")
-        required = importlib.metadata.requires("medshards") or []
-    except importlib.metadata.PackageNotFoundError:  # run from a folder, not installed
-        own, required = "not installed", []
-    found.insert(0, ("medshards", own))
-    for line in required:
-        match = re.match(r"[\w.-]+", line)
-        if match is None or "extra ==" in line:
-            continue
-        try:
-            found.append((match[0], importlib.metadata.version(match[0])))
-        except importlib.metadata.PackageNotFoundError:
-            found.append((match[0], None))
-    return found
+    from pipeline.packages import OWN, installed_version
+
+    own = installed_version()
+    required = (importlib.metadata.requires(OWN) or []) if own else []
+    names = [re.match(r"[\w.-]+", line) for line in required if "extra ==" not in line]
+    return [
+        (OWN, own or "not installed"),
+        ("python", platform.python_version()),
+        *((name[0], installed_version(name[0])) for name in names if name),
+    ]
 
 
 def _device(name: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 from pipeline.cli.graphs import code_digest, graph_of, manifests_digest
 from pipeline.errors import HeldError, PipelineError
+from pipeline.packages import installed_version
 from pipeline.store import Store
 from pipeline.unit import Node
 
@@ -62,12 +63,7 @@ class Run:
 
 def identity_here(manifests: str | None) -> Identity:
     """Return the identity of this process."""
-    from importlib import metadata
-
-    try:
-        version = metadata.version("medshards")
-    except metadata.PackageNotFoundError:
-        version = "from a folder"
+    version = installed_version() or "from a folder"
     return Identity(version, code_digest(), manifests_digest(manifests))
 
 
