@@ -7,7 +7,6 @@ so shards are files only; the card says how to open them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import INDEX, MANIFEST, Manifest, index_name
 from pipeline.cards import card, is_synthetic
+from pipeline.digest import sha256_file
 from pipeline.errors import PipelineError
 from pipeline.store import Store
 
@@ -26,7 +26,6 @@ SUMS = "SHA256SUMS"
 CARD = "README.md"
 VERSION = "http://mlcommons.org/croissant/1.1"
 
-_PIECE = 1 << 22
 _MEDIA = {".parquet": "application/x-parquet", ".json": "application/json"}
 _TERMS = (
     "citeAs",
@@ -108,14 +107,8 @@ def companions(
 
 def file_sums(manifest: Manifest) -> dict[str, str]:
     """Return the SHA-256 of every file of an artifact, its manifest among them, by path."""
-    found = {}
-    for name in sorted([*manifest.files, MANIFEST]):
-        hasher = hashlib.sha256()
-        with (manifest.folder / name).open("rb") as file:
-            while piece := file.read(_PIECE):
-                hasher.update(piece)
-        found[name] = hasher.hexdigest()
-    return found
+    names = sorted([*manifest.files, MANIFEST])
+    return {name: sha256_file(manifest.folder / name) for name in names}
 
 
 def licences_of(store: Store, manifest: Manifest) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Digests of bytes, files, JSON values and table columns (blake3 throughout)."""
+"""Digests of bytes, files and JSON values: blake3, and SHA-256 where others publish that."""
 
 from __future__ import annotations
 
@@ -41,3 +41,9 @@ def digest_file(path: Path) -> str:
     with path.open("rb") as file:
         # typeshed wants a name and a copy too, which nothing here asks for.
         return hashlib.file_digest(file, blake3.blake3).hexdigest()  # type: ignore[arg-type]
+
+
+def sha256_file(path: Path) -> str:
+    """Return the hexadecimal SHA-256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 
@@ -68,3 +69,23 @@ class InterruptedRunError(BaseException):
 
     def __init__(self) -> None:
         super().__init__("interrupted: what is finished is kept; the same command goes on from it")
+
+
+def error_of(told: Mapping[str, str]) -> PipelineError:
+    """Return the error whose ``kind`` (the name of its class) and ``message`` a process told of."""
+    kind = globals().get(told["kind"])
+    if isinstance(kind, type) and issubclass(kind, PipelineError):
+        return kind(told["message"])
+    return PipelineError(told["message"])
+
+
+def first_line(error: BaseException) -> str:
+    """Return what an error says, in one line; of one that says nothing, its class."""
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0]
+
+
+def few(names: Sequence[str]) -> str:
+    """Return the first three of `names` and how many more there are, for a message."""
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

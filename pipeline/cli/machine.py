@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.output import say, show, size
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, first_line
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
@@ -137,7 +137,7 @@ def _encoder(study: Study, name: str, weights: Path | None) -> dict[str, Any]:
             lacking += [] if wanted.present else [wanted.role]
             nbytes += sum(path.stat().st_size for path in wanted.present)
     except (PipelineError, OSError) as error:
-        fault = str(error).splitlines()[0]
+        fault = first_line(error)
     state = "missing" if lacking or fault else "present"
     return {"id": name, "state": state, "bytes": nbytes, "lacks": lacking, "fault": fault}
 

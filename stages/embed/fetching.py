@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Final, Protocol
 
+from pipeline.digest import sha256_file
 from pipeline.disk import Disk, reported
 from pipeline.errors import PipelineError, VerificationError
 from stages.embed.hub import ARCHIVE_SUFFIX, Place, cache_folder
@@ -76,12 +77,6 @@ def fetch_missing(
         else:
             _fetch_published(source, names, one, transfer, note)
     require(manifest, wanted(manifest, weights))
-
-
-def file_sha256(path: Path) -> str:
-    """Return the hexadecimal SHA-256 of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _steps(wanted: WantedFile) -> Iterator[tuple[Place | str, tuple[str, ...]]]:
@@ -152,7 +147,7 @@ def _check(path: Path, etag: str, sha256: str | None) -> None:
     named.update(content)
     if _GIT.fullmatch(etag) and named.hexdigest() != etag:
         found, promised = f"Git digest {named.hexdigest()}", etag
-    elif sha256 is not None and (own := file_sha256(path)) != sha256:
+    elif sha256 is not None and (own := sha256_file(path)) != sha256:
         found, promised = f"SHA-256 {own}", sha256
     else:
         return
@@ -184,7 +179,7 @@ def _fetch_published(
         message = f"{url}: {error}"
         raise VerificationError(message) from error
     archive.unlink()
-    note(f"unpacked {target}, SHA-256 {file_sha256(target)}")
+    note(f"unpacked {target}, SHA-256 {sha256_file(target)}")
 
 
 def _unpack(archive: Path, names: tuple[str, ...], sha256: str | None) -> Path:

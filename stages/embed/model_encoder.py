@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, first_line
 from stages.embed.batches import FixedBatches
 from stages.embed.encoder import Embeddings, Images, checked_images
 from stages.embed.preparation import Prepare, prepared
@@ -98,6 +98,25 @@ def text_batches(batches: FixedBatches) -> FixedBatches:
     return FixedBatches(batches.device, min(batches.size, TEXTS))
 
 
+def built(build: Callable[[], torch.nn.Module], refusal: str) -> torch.nn.Module:
+    """Return a model with random weights, which are to be overwritten; nothing is downloaded.
+
+    Raises
+    ------
+    DataError
+        If its configuration is refused: `refusal`, and the reason.
+    """
+    import torch  # only once there is something to load
+
+    try:
+        # Initialisation draws random numbers: leave those of the caller alone.
+        with torch.random.fork_rng(devices=[]):
+            return build()
+    except Exception as error:  # every library refuses configurations in its own way
+        message = f"{refusal}: {first_line(error)}"
+        raise DataError(message) from error
+
+
 def placed(model: torch.nn.Module, batches: FixedBatches) -> torch.nn.Module:
     """Return a model that only computes, in float32, on the device of its batches."""
     model.float().eval().requires_grad_(requires_grad=False).to(batches.device)
@@ -110,8 +129,7 @@ def read_tokenizer(read: Callable[..., Any], folder: Path, **options: Any) -> An
         tokenizer = read(str(folder), local_files_only=True, **options)
         tokenizer("")
     except Exception as error:  # the readers of tokenizer files raise errors of many types
-        reason = str(error).strip().split("\n")[0]
-        message = f"{folder}: its tokenizer files cannot be read: {reason}"
+        message = f"{folder}: its tokenizer files cannot be read: {first_line(error)}"
         raise DataError(message) from error
     return tokenizer
 

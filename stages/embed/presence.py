@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
+from pipeline.digest import sha256_file
 from pipeline.errors import MissingInputError, PipelineError, VerificationError
-from stages.embed.fetching import file_sha256
 from stages.embed.hub import cache_folder
 from stages.embed.loaders import loader
 from stages.embed.schema import EncoderManifest
@@ -150,4 +150,4 @@ def _present(path: Path, declared: str | None, given: Path | None) -> PresentFil
     where = "the hub cache" if cached else str(path.parent)
     if given is not None and path.is_relative_to(given if given.is_dir() else given.parent):
         where = "--weights"
-    return PresentFile(path, where, path.stat().st_size, file_sha256(path), declared or known)
+    return PresentFile(path, where, path.stat().st_size, sha256_file(path), declared or known)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -52,8 +52,8 @@ def read_state(path: Path) -> State:
         pickle.UnpicklingError,
         SafetensorError,
     ) as error:
-        reason = str(error).strip().split("\n")[0]
-        message = f"{path}: cannot be read as weights (cut short, damaged or unsafe): {reason}"
+        what = "cannot be read as weights (cut short, damaged or unsafe)"
+        message = f"{path}: {what}: {first_line(error)}"
         raise DataError(message) from error
     if isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
         loaded = loaded["state_dict"]

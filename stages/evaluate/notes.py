@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from pipeline.errors import few
 from stages.evaluate.metrics import ACCURACIES
 from stages.evaluate.predictions import System
 from stages.evaluate.scoring import SystemScores
@@ -91,10 +92,9 @@ def constant_notes(own: SystemScores) -> list[Note]:
     cells = [cell for cell, constant in zip(own.cells, own.constant, strict=True) if constant]
     if not cells:
         return []
-    named = ", ".join(f"{corruption}/{severity}" for corruption, severity in cells[:3])
-    more = f" and {len(cells) - 3} more" if len(cells) > 3 else ""
+    named = few([f"{corruption}/{severity}" for corruption, severity in cells])
     same = "one class only" if own.accuracy_of_none is None else "the same labels for every image"
-    message = f"predicts {same} on {len(cells)} of {len(own.cells)} sets: {named}{more}"
+    message = f"predicts {same} on {len(cells)} of {len(own.cells)} sets: {named}"
     return [Note("constant", own.system, None, message)]
 
 

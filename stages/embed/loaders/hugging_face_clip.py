@@ -21,6 +21,7 @@ from stages.embed.encoder import Digest, Encoder
 from stages.embed.model_encoder import (
     ModelEncoder,
     ModelText,
+    built,
     padded_tokens,
     placed,
     read_tokenizer,
@@ -117,21 +118,14 @@ def _text(
 
 
 def _build(manifest: EncoderManifest, found: ClipFiles) -> torch.nn.Module:
-    """Return the model with random weights; nothing is downloaded for it."""
-    import torch  # only once there is something to load
-    import transformers  # as above
+    import transformers  # only once there is something to load
 
-    try:
-        # Initialisation draws random numbers, which are all overwritten: leave the caller's alone.
-        with torch.random.fork_rng(devices=[]):
-            model: torch.nn.Module = transformers.CLIPModel(
-                transformers.CLIPConfig.from_dict(found.config)
-            )
-    except Exception as error:  # transformers checks configurations with errors of many types
-        reason = str(error).strip().split("\n")[0]
-        message = f"{found.weights.parent}: its config.json is no {manifest.id}: {reason}"
-        raise DataError(message) from error
-    return model.float()
+    def build() -> torch.nn.Module:
+        config = transformers.CLIPConfig.from_dict(found.config)
+        model: torch.nn.Module = transformers.CLIPModel(config)
+        return model
+
+    return built(build, f"{found.weights.parent}: its config.json is no {manifest.id}").float()
 
 
 def _adapted(state: State, model: torch.nn.Module) -> State:

@@ -22,6 +22,7 @@ from stages.embed.encoder import Digest, Encoder
 from stages.embed.model_encoder import (
     ModelEncoder,
     ModelText,
+    built,
     padded_tokens,
     placed,
     read_tokenizer,
@@ -160,19 +161,10 @@ def _text(manifest: EncoderManifest) -> TextTower:
 
 
 def _build(manifest: EncoderManifest, parts: Parts) -> torch.nn.Module:
-    """Return the networks with random weights; nothing is downloaded for them."""
-    import torch  # only once there is something to load
+    from stages.embed.medclip_model import build  # only once there is something to load
 
-    from stages.embed.medclip_model import build  # as above
-
-    try:
-        # Initialisation draws random numbers, which are all overwritten: leave the caller's alone.
-        with torch.random.fork_rng(devices=[]):
-            return build(parts, manifest.width)
-    except Exception as error:  # transformers checks configurations with errors of many types
-        reason = str(error).strip().split("\n")[0]
-        message = f"{parts.weights.parent}: its configurations are no {manifest.id}: {reason}"
-        raise DataError(message) from error
+    refusal = f"{parts.weights.parent}: its configurations are no {manifest.id}"
+    return built(lambda: build(parts, manifest.width), refusal)
 
 
 def _renamed(name: str) -> str:

@@ -25,7 +25,15 @@ from stages.embed.checkpoint import (
     find_checkpoint,
 )
 from stages.embed.encoder import Digest, Encoder
-from stages.embed.model_encoder import ModelEncoder, ModelText, placed, text_batches, token_count
+from stages.embed.model_encoder import (
+    ModelEncoder,
+    ModelText,
+    built,
+    placed,
+    read_tokenizer,
+    text_batches,
+    token_count,
+)
 from stages.embed.preparation import declared_preprocessing, preparation
 from stages.embed.schema import EncoderManifest
 from stages.embed.state import Adapt, State, fit
@@ -122,7 +130,6 @@ def _architecture(manifest: EncoderManifest) -> str:
 def _build(manifest: EncoderManifest, checkpoint: Checkpoint) -> torch.nn.Module:
     """Return the model with random weights; nothing is downloaded for it."""
     import open_clip  # only once there is something to load
-    import torch  # as above
 
     config = dict(checkpoint.model)
     text = dict(config["text_cfg"])
@@ -134,15 +141,8 @@ def _build(manifest: EncoderManifest, checkpoint: Checkpoint) -> torch.nn.Module
     config |= {"text_cfg": text, "vision_cfg": vision}
     own_text = bool(config.pop("custom_text", False)) or "hf_model_name" in text
     kind = open_clip.CustomTextCLIP if own_text else open_clip.CLIP
-    try:
-        # Initialisation draws random numbers, which are all overwritten: leave the caller's alone.
-        with torch.random.fork_rng(devices=[]):
-            model: torch.nn.Module = kind(**config)
-    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError, OSError) as error:
-        reason = str(error).strip().split("\n")[0]
-        message = f"{checkpoint.weights.parent}: open_clip cannot build {manifest.id}: {reason}"
-        raise DataError(message) from error
-    return model
+    refusal = f"{checkpoint.weights.parent}: open_clip cannot build {manifest.id}"
+    return built(lambda: kind(**config), refusal)
 
 
 def adapted(state: State, model: torch.nn.Module) -> State:
@@ -189,12 +189,7 @@ def _tokenizer(
         return length, own, lambda words: len(own.encode(words)) + 2  # start and end
     folder = checkpoint.tokenizer[0].parent
     mode = text.get("tokenizer_mode")
-    try:
-        hub = HFTokenizer(str(folder), tokenizer_mode=mode, local_files_only=True, **options)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        message = f"{folder}: its tokenizer files cannot be read: {reason}"
-        raise DataError(message) from error
+    hub = read_tokenizer(HFTokenizer, folder, tokenizer_mode=mode, **options)
     return length, hub, lambda words: token_count(hub.tokenizer, hub.clean_fn(words))
 
 

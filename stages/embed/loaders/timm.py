@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipeline.digest import Json, digest_file
-from pipeline.errors import DataError
+from pipeline.errors import DataError, first_line
 from stages.device import choose_device
 from stages.embed.agreement import Stated, require_agreement
 from stages.embed.batches import FixedBatches
 from stages.embed.checkpoint import Config, read_json
 from stages.embed.encoder import Digest, Encoder
-from stages.embed.model_encoder import ModelEncoder
+from stages.embed.model_encoder import ModelEncoder, built
 from stages.embed.model_folder import CONFIG, configuration, model_folder
 from stages.embed.preparation import declared_preprocessing, preparation
 from stages.embed.schema import EncoderManifest
@@ -169,27 +169,17 @@ def _stated(manifest: EncoderManifest, config: Config) -> list[Stated]:
 def _build(manifest: EncoderManifest, found: TimmFiles) -> torch.nn.Module:
     """Return the model with random weights; nothing is downloaded for it."""
     import timm  # only once there is something to load
-    import torch  # as above
 
     name = _architecture(manifest)
     # Names such as hf-hub:… are no architectures: timm would fetch what they stand for.
     if not timm.is_model(name):
         message = f"{manifest.id}: this timm has no architecture {name!r}"
         raise DataError(message)
-    try:
-        # Initialisation draws random numbers, which are all overwritten: leave the caller's alone.
-        with torch.random.fork_rng(devices=[]):
-            model: torch.nn.Module = timm.create_model(
-                name,
-                pretrained=False,
-                pretrained_cfg=found.description,
-                num_classes=0,
-                **found.arguments,
-            )
-    except Exception as error:  # every architecture refuses arguments in its own way
-        reason = str(error).strip().split("\n")[0]
-        message = f"{found.weights.parent}: timm cannot build {manifest.id}: {reason}"
-        raise DataError(message) from error
+    own = {"pretrained": False, "pretrained_cfg": found.description, "num_classes": 0}
+    model = built(
+        lambda: timm.create_model(name, **own, **found.arguments),
+        f"{found.weights.parent}: timm cannot build {manifest.id}",
+    )
     pooled, stated = getattr(model, "global_pool", None), found.config.get("global_pool")
     if isinstance(pooled, str) and isinstance(stated, str) and pooled != stated:
         message = (
@@ -230,7 +220,7 @@ def _try_out(manifest: EncoderManifest, found: TimmFiles, model: torch.nn.Module
         with torch.inference_mode():
             shape = tuple(model(torch.zeros(1, 3, side, side)).shape)
     except Exception as error:  # every architecture refuses inputs in its own way
-        message = refusal + str(error).strip().split("\n")[0]
+        message = refusal + first_line(error)
         raise DataError(message) from error
     if shape != (1, manifest.width):
         message = (
