@@ -16,6 +16,7 @@ from stages.download.inventory import files_below
 from stages.download.readers.pictures import decode
 from stages.download.readers.split import SplitReader, require_split
 from stages.download.schema import SPLITS, Dataset, FolderForm
+from stages.download.text_files import open_table
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff"})
 
@@ -135,12 +136,8 @@ class FolderReader:
 
 def _splits_file(path: Path) -> dict[str, str]:
     """Return `{picture: split}` from a CSV with the columns `path` and `split`."""
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return _listed(path, csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"{path}: cannot be read: {error}"
-        raise DataError(message) from error
+    with open_table(path) as lines:
+        return _listed(path, lines)
 
 
 def _listed(path: Path, lines: csv.DictReader[str]) -> dict[str, str]:

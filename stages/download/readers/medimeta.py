@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -21,6 +20,7 @@ from stages.download.readers.hdf5 import plain_dataset
 from stages.download.readers.medimeta_info import check_info, read_info
 from stages.download.readers.split import Rows, SplitReader, declared_splits, require_split
 from stages.download.schema import Dataset, MedIMetaForm
+from stages.download.text_files import open_table, read_text
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,13 +135,8 @@ def _root(dataset: Dataset, form: MedIMetaForm, folder: Path) -> Path:
 
 def _indices(path: Path) -> NDArray[np.int64]:
     """Return the sample numbers of a split file, increasing."""
-    try:
-        lines = path.read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{path}: cannot be read: {error}"
-        raise DataError(message) from error
     numbers = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
         found = re.fullmatch(r"(?:images/)?(\d{6,})\.tiff?", line.strip())
         if found is None and line.strip():
             message = f"{path}, line {number}: {line.strip()!r} is not images/<number>.tiff"
@@ -165,14 +160,9 @@ def _annotations(
     """Return the patient and the original file of each sample, where the table says."""
     if not path.is_file():
         return None, None
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            table = csv.DictReader(file)
-            columns = set(table.fieldnames or ())
-            lines = {line.get("filepath", ""): line for line in table}
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        message = f"{path}: cannot be read: {error}"
-        raise DataError(message) from error
+    with open_table(path) as table:
+        columns = set(table.fieldnames or ())
+        lines = {line.get("filepath", ""): line for line in table}
     if missing := [name for name in names if name not in lines]:
         message = f"{path}: has no row for {missing[0]} (nor for {len(missing) - 1} others)"
         raise DataError(message)

@@ -10,6 +10,7 @@ from unicodedata import normalize
 
 from pipeline.errors import DataError
 from stages.download.segmenting.reading import without_suffix
+from stages.download.text_files import read_text
 
 
 def names_in(path: Path, form: str) -> list[str]:
@@ -70,9 +71,5 @@ def _in_workbook(path: Path) -> list[str]:
 
 
 def _in_text(path: Path) -> list[str]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        message = f"{path}: cannot be read: {error}"
-        raise DataError(message) from error
+    lines = read_text(path).splitlines()
     return [line for line in lines if line.strip() and not line.lstrip().startswith("#")]

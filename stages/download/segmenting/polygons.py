@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ from stages.download.segmenting.reading import Entry, NoMaskError, Sample, requi
 from stages.download.segmenting.shapes import from_polygons, from_run_lengths, size_of
 from stages.download.segmenting.targets import Target
 from stages.download.segmenting.tree import Tree
+from stages.download.text_files import open_table
 
 _NO_FINDINGS = {"No Finding"}
 _OTHER_COLUMNS = {"Path", "Study", "Sex", "Age", "Frontal/Lateral", "AP/PA"}
@@ -126,12 +126,8 @@ class _Findings:
         return {}
 
     def _read(self, path: Path) -> None:
-        try:
-            with path.open(encoding="utf-8-sig", newline="") as file:
-                lines = list(csv.DictReader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            message = f"{path}: cannot be read as CSV: {error}"
-            raise DataError(message) from error
+        with open_table(path) as table:
+            lines = list(table)
         for line in lines:
             place = line.get("Path") or line.get("Study")
             if place is None:
