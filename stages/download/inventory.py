@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pipeline.digest import digest_bytes, digest_file
 from pipeline.errors import DataError
+from pipeline.files import write_whole
 
 RECENT_NS = 2_000_000_000
 """A file changed this recently may change again within one tick of the file system's clock."""
@@ -103,7 +104,4 @@ def _recall(memory: Path) -> dict[str, str]:
 
 def _remember(memory: Path, seen: dict[str, str]) -> None:
     with contextlib.suppress(OSError):
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        staged = memory.with_name(f".{memory.name}.{os.getpid()}")
-        staged.write_text(json.dumps(seen), encoding="utf-8")
-        staged.replace(memory)
+        write_whole({memory: json.dumps(seen).encode()})

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from pipeline.errors import UsageError
+from pipeline.files import write_whole
 from stages.evaluate.columns import RESULT_COLUMNS, SUMMARY_COLUMNS, Column, arrow_schema
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def add(
         names = [column.name for column in (*_RUN, *SUMMARY_COLUMNS)]
         aggregates += [{name: {**row, "run": run}.get(name) for name in names} for row in summary]
         document = {"schema": SCHEMA, "rows": aggregates}
-        _replace(folder / RESULTS, _encoded(kept))
-        _replace(folder / LEADERBOARD, (json.dumps(document, indent=1) + "\n").encode())
+        board = (json.dumps(document, indent=1) + "\n").encode()
+        write_whole({folder / RESULTS: _encoded(kept), folder / LEADERBOARD: board})
 
 
 def read_results(folder: Path) -> list[dict[str, Any]]:
@@ -137,12 +137,3 @@ def _encoded(rows: Sequence[Mapping[str, Any]]) -> memoryview:
     schema = arrow_schema(_COLUMNS)
     ordered = [{name: row.get(name) for name in schema.names} for row in rows]
     return encode_table(pa.Table.from_pylist(ordered, schema=schema))
-
-
-def _replace(path: Path, content: bytes | memoryview) -> None:
-    staged = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        staged.write_bytes(content)
-        staged.replace(path)
-    finally:
-        staged.unlink(missing_ok=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import write_whole
 from stages.prompt.export.row import PromptRow, of_splits, of_targets, variants
-from stages.prompt.export.writing import write_whole
 
 _Key = tuple[str, str, str]
 

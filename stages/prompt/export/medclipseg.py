@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.errors import UsageError
+from pipeline.files import write_whole
 from stages.prompt.export.row import PromptRow, of_splits, of_targets, variants
-from stages.prompt.export.writing import write_whole
 
 ORIGINAL = "original"
 DESIGNS = (ORIGINAL, "underdescriptive", "overdescriptive", "contradictory", "missing_location")

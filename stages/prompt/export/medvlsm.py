@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipeline.files import write_whole
 from stages.prompt.export.row import PromptRow, of_splits, of_targets, variants
-from stages.prompt.export.writing import write_whole
 
 _DESIGN = re.compile(r"p\d+")
 

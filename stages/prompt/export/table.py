@@ -7,9 +7,9 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from pipeline.files import write_whole
 from stages.prompt.attributes import KEYS
 from stages.prompt.export.row import PromptRow, of_targets
-from stages.prompt.export.writing import write_whole
 
 COLUMNS = (
     "dataset",
