@@ -21,6 +21,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from tests.end_to_end.preloaded import run_preloaded
+
 REPOSITORY = Path(__file__).parents[2]
 DATA = Path(os.environ.get("MEDSHARDS_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
 TINY_COUNTS = {"train": 40, "val": 8, "test": 24}
@@ -89,6 +91,8 @@ class CommandLine:
 
     folder: Path
     environment: dict[str, str]
+    preloaded: bool = False
+    """Whether to fork `embed` from a process that has imported the libraries of models."""
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
         """Start a command and return its process."""
@@ -98,9 +102,13 @@ class CommandLine:
 
     def __call__(self, *arguments: object, rc: int | None = 0) -> Answer:
         """Run a command to its end; `rc` is the exit code it must have, None for any."""
-        with self.start(*arguments) as process:
-            stdout, stderr = process.communicate()
-        answer = Answer(process.returncode, stdout, stderr)
+        if self.preloaded and arguments[0] == "embed":
+            words = list(map(str, arguments))
+            answer = Answer(*run_preloaded(words, self.folder, self.environment))
+        else:
+            with self.start(*arguments) as process:
+                stdout, stderr = process.communicate()
+            answer = Answer(process.returncode, stdout, stderr)
         assert rc is None or answer.rc == rc, answer
         return answer
 
@@ -245,13 +253,15 @@ def environment(shared_folder: Path) -> dict[str, str]:
         if not name.startswith(("MEDSHARDS_", "PYTEST_", "COV_", "HF_")) and name not in private
     }
     folders = {name: str(shared_folder / name.lower()) for name in private}
-    return kept | folders | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
+    # Many short processes: each would start a thread per core that spins for nothing.
+    threads = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return kept | folders | threads | {"PYTHONPATH": str(REPOSITORY), "HF_HUB_OFFLINE": "1"}
 
 
 @pytest.fixture(scope="session")
 def command_line(environment: dict[str, str]) -> Callable[[Path], CommandLine]:
     """Return a function that gives the command line, started in a folder."""
-    return lambda folder: CommandLine(folder, environment)
+    return lambda folder: CommandLine(folder, environment, preloaded=True)
 
 
 @pytest.fixture

@@ -67,7 +67,8 @@ def extended(
             assert table.count(line) == 1, line
             table = table.replace(line, line.removesuffix(")") + added)
         (tree / name).write_text(table)
-        return replace(pipeline, environment=environment | {"PYTHONPATH": str(tree)})
+        own = environment | {"PYTHONPATH": str(tree)}
+        return replace(pipeline, environment=own, preloaded=False)
 
     return extend
 

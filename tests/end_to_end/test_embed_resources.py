@@ -28,15 +28,6 @@ DIGEST = "embeddings_blake3"
 
 
 @pytest.fixture(scope="session")
-def environment(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment of commands, in which each computes on one thread.
-
-    So small a model gains nothing from more, and several would fight for the cores of the tests.
-    """
-    return {**environment, "OMP_NUM_THREADS": "1"}
-
-
-@pytest.fixture(scope="session")
 def images(
     once: Callable[[str, Callable[[Path], None]], Path], tiny_study: Path
 ) -> Callable[[Path], Path]:
@@ -233,8 +224,7 @@ def test_processes_end_with_their_parent(
     if not killed:
         assert "interrupted: what is finished is kept" in stderr.splitlines()[-1]
         assert not any(map(is_alive, processes))
-    while any(map(is_alive, processes)):
-        pass  # each looks at its stdin; the time limit of tests ends this
+    assert wait_until(lambda: not any(map(is_alive, processes)), 90)  # each looks at its stdin
 
 
 def test_some_units_fail(pipeline: Any, place: Path) -> None:

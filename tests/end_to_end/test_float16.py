@@ -20,12 +20,6 @@ MOST = 0.003
 """Largest rate of top-1 predictions that storing float16 changes; 6 of 4992 is what it was."""
 
 
-@pytest.fixture(scope="session")
-def environment(environment: dict[str, str]) -> dict[str, str]:
-    """Return the environment of commands, in which torch leaves cores to the other tests."""
-    return {**environment, "OMP_NUM_THREADS": "1"}
-
-
 @pytest.fixture(scope="module")
 def real(
     once: Callable[[str, Callable[[Path], None]], Path],

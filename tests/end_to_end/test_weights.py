@@ -57,7 +57,7 @@ def online(
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "NO_PROXY": "*",
     }
-    return replace(run, environment=kept | own)
+    return replace(run, environment=kept | own, preloaded=False)
 
 
 def declare(folder: Path, **weights: str) -> None:
