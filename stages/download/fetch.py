@@ -12,10 +12,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pipeline.errors import MissingInputError, PipelineError, VerificationError
+from pipeline.patience import Patience
 from stages.download.part import PIECE, Digests, Part, digest, wrong_bytes
-from stages.download.patience import AddressFailedError, Patience
 from stages.download.sources import FileSource, PlacedSource, Promise, ZenodoSource
 from stages.download.transfer import Progress, receive
+from stages.download.trouble import AddressFailedError
 from stages.download.zenodo import ZENODO, file_url, published_promise
 
 __all__ = ["Digests", "FetchedFile", "Patience", "Progress", "fetch"]

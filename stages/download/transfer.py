@@ -7,16 +7,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from pipeline.errors import VerificationError
+from pipeline.patience import Patience, TroubleError
 from stages.download.part import Part
-from stages.download.patience import (
-    PASSING_STATUSES,
-    AddressFailedError,
-    PassingTroubleError,
-    Patience,
-    persist,
-    retry_after,
-)
 from stages.download.sources import Promise
+from stages.download.trouble import PASSING_STATUSES, AddressFailedError, persist, retry_after
 
 if TYPE_CHECKING:
     import requests
@@ -57,7 +51,7 @@ def receive(
                     url,
                     headers=_headers(url, part, promise),
                     stream=True,
-                    timeout=patience.timeouts,
+                    timeout=(patience.connect_timeout, patience.read_timeout),
                 ) as response:
                     _take(response, url, part, promise, patience, progress)
             except (requests.exceptions.SSLError, requests.TooManyRedirects) as error:
@@ -66,7 +60,7 @@ def receive(
                 if isinstance(error, ValueError):  # requests marks malformed addresses so
                     raise AddressFailedError(_short(error)) from error
                 reason = f"{_short(error)} after {part.size} bytes"
-                raise PassingTroubleError(reason) from error
+                raise TroubleError(reason) from error
 
         persist(attempt, patience, lambda: part.size)
 
@@ -107,7 +101,7 @@ def _take(
             progress(part.size, total)
     if total is not None and part.size < total:
         message = f"the connection closed after {part.size} of {total} bytes"
-        raise PassingTroubleError(message)
+        raise TroubleError(message)
 
 
 def _finish_or_restart(response: requests.Response, part: Part) -> None:
@@ -116,7 +110,7 @@ def _finish_or_restart(response: requests.Response, part: Part) -> None:
     if complete is None or int(complete[1]) != part.size:
         part.restart()
         message = "the server has nothing at the place to resume from"
-        raise PassingTroubleError(message, wait=0.0)
+        raise TroubleError(message, wait=0.0)
 
 
 def _check_status(response: requests.Response, patience: Patience) -> None:
@@ -124,7 +118,7 @@ def _check_status(response: requests.Response, patience: Patience) -> None:
     reason = f"HTTP {status} {response.reason}"
     if status in PASSING_STATUSES:
         wait = retry_after(response.headers.get("Retry-After"), patience)
-        raise PassingTroubleError(reason, wait)
+        raise TroubleError(reason, wait=wait)
     if status not in {200, 206}:
         raise AddressFailedError(reason)
 
@@ -136,7 +130,7 @@ def _total(response: requests.Response, part: Part) -> int | None:
         if found is None or int(found[1]) != part.size:
             part.restart()
             message = "the server resumed at another place than asked"
-            raise PassingTroubleError(message, wait=0.0)
+            raise TroubleError(message, wait=0.0)
         return None if found[2] == "*" else int(found[2])
     part.restart()
     length = response.headers.get("Content-Length", "")

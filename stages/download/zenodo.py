@@ -9,16 +9,10 @@ from pydantic import ValidationError
 
 from pipeline.errors import DataError
 from pipeline.manifest import nearest
-from stages.download.patience import (
-    PASSING_STATUSES,
-    AddressFailedError,
-    PassingTroubleError,
-    Patience,
-    persist,
-    retry_after,
-)
+from pipeline.patience import Patience, TroubleError
 from stages.download.sources import Promise
 from stages.download.transfer import USER_AGENT
+from stages.download.trouble import PASSING_STATUSES, AddressFailedError, persist, retry_after
 
 ZENODO = "https://zenodo.org"
 
@@ -42,7 +36,7 @@ def published_promise(base: str, record: int, file: str, patience: Patience) -> 
         When the record has no such file or no digest for it.
     """
     address = f"{base}/api/records/{record}"
-    files = persist(lambda: _files(address, patience), patience, lambda: 0)
+    files = persist(lambda: _files(address, patience), patience)
     if file not in files:
         message = f"{address}: the record has no file {file!r}{nearest(file, files)}"
         raise DataError(message)
@@ -52,15 +46,14 @@ def published_promise(base: str, record: int, file: str, patience: Patience) -> 
 def _files(address: str, patience: Patience) -> dict[str, Any]:
     import requests
 
+    limits = (patience.connect_timeout, patience.read_timeout)
     try:
-        answer = requests.get(
-            address, headers={"User-Agent": USER_AGENT}, timeout=patience.timeouts
-        )
+        answer = requests.get(address, headers={"User-Agent": USER_AGENT}, timeout=limits)
     except requests.RequestException as error:
-        raise PassingTroubleError(f"{address}: {type(error).__name__}") from error
+        raise TroubleError(f"{address}: {type(error).__name__}") from error
     if answer.status_code in PASSING_STATUSES:
         wait = retry_after(answer.headers.get("Retry-After"), patience)
-        raise PassingTroubleError(f"{address}: HTTP {answer.status_code}", wait)
+        raise TroubleError(f"{address}: HTTP {answer.status_code}", wait=wait)
     if answer.status_code != 200:
         raise AddressFailedError(f"{address}: HTTP {answer.status_code} {answer.reason}")
     try:

@@ -6,7 +6,7 @@ import fcntl
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -33,14 +33,20 @@ MIB = 1 << 20
 
 
 class Waits(list[float]):
-    """A sleep that only notes how long it was to be."""
+    """Stands for an event that stops waiting; only notes how long each wait was to be."""
 
-    def __call__(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> None:
+        """Wait no time."""
         self.append(seconds)
+
+    def is_set(self) -> bool:
+        """Let all go on."""
+        return False
 
     def patience(self, **limits: float) -> Patience:
         """Return short-tempered limits that wait through this object."""
-        return Patience(attempts=3, read_timeout=5, sleep=self, now=lambda: 1_000_000_000, **limits)
+        own: Any = {"stopped": self, "now": lambda: 1_000_000_000}
+        return Patience(attempts=3, read_timeout=5, **own, **limits)
 
 
 def interrupted(site: Site, tmp_path: Path, source: UrlSource, page: str = "/data.bin") -> None:
