@@ -203,13 +203,13 @@ class Embedding:
     def seconds(self) -> float:
         """Return the seconds of one run."""
         from pipeline.plan import make_plan
-        from pipeline.runner import run
+        from pipeline.runner import Manner, run
         from pipeline.store import Store
 
         shutil.rmtree(self._root / "embeddings", ignore_errors=True)
         store = Store.open(self._root)
         start = time.perf_counter()
-        run(store, make_plan(store, [self._node]), workers=4).raise_failures()
+        run(store, make_plan(store, [self._node]), Manner(4)).raise_failures()
         return time.perf_counter() - start
 
     def images(self) -> NDArray[np.uint8]:

@@ -27,7 +27,7 @@ from benchmarks.resampling_loop import LOOP_METRICS, loop_intervals
 from pipeline.artifact import Artifact
 from pipeline.plan import make_plan
 from pipeline.recipe import Recipe
-from pipeline.runner import run
+from pipeline.runner import Manner, run
 from pipeline.store import Store
 from pipeline.unit import Node, Unit, UnitWriter
 from stages.evaluate.bootstrap import Resampling, interval
@@ -198,7 +198,7 @@ def _prediction_nodes(system: System, patients: bool) -> dict[str, Node]:
 
 def _run(store: Store, nodes: list[Node], workers: int) -> float:
     start = time.perf_counter()
-    run(store, make_plan(store, nodes), workers=workers).raise_failures()
+    run(store, make_plan(store, nodes), Manner(workers)).raise_failures()
     return time.perf_counter() - start
 
 

@@ -214,10 +214,10 @@ class Forks(Soak):
         self.fallen: Counter[str] = Counter()
 
     def _build(self, root: Path, disk: Disk) -> None:
-        from pipeline.runner import run
+        from pipeline.runner import Manner, run
 
         store = Store(root, disk)
-        run(store, make_plan(store, self._nodes), workers=2).raise_failures()
+        run(store, make_plan(store, self._nodes), Manner(2)).raise_failures()
 
     def _finish(self, root: Path) -> None:
         if os.waitstatus_to_exitcode(os.waitpid(self._fork(root, Disk()), 0)[1]):

@@ -24,7 +24,7 @@ import pyarrow as pa
 from pipeline.artifact import Artifact
 from pipeline.plan import make_plan
 from pipeline.recipe import Recipe
-from pipeline.runner import run
+from pipeline.runner import Manner, run
 from pipeline.shards import rows_per_shard
 from pipeline.store import Store
 from pipeline.tables import column
@@ -87,7 +87,7 @@ def build(root: Path, side: int, gigabytes: float) -> None:
         for n in range(shards)
     ]
     store = Store(root)
-    run(store, make_plan(store, nodes), workers=2).raise_failures()
+    run(store, make_plan(store, nodes), Manner(2)).raise_failures()
 
 
 def speed(root: Path, read: Callable[[], None], cache: str) -> float:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from pipeline.errors import HeldError, PipelineError, StoreError, UnitsFailedError
 from pipeline.events import (
@@ -78,16 +79,26 @@ class Outcome:
         return keys - failed
 
 
+@dataclass(frozen=True)
+class Manner:
+    """How a plan is carried out; nothing here changes what is made."""
+
+    workers: int
+    """Units that are built at the same time."""
+    listeners: Sequence[Listener] = ()
+    """Are told every event."""
+    wait_for_others: bool = True
+    """Whether to wait for units that another process holds."""
+
+
+Runner: TypeAlias = Callable[[Store, Plan, Manner], Outcome]
+"""What carries out a plan: `run`, or what does it with several processes."""
+
+
 def run(
-    store: Store,
-    plan: Plan,
-    *,
-    workers: int,
-    listeners: Sequence[Listener] = (),
-    wait_for_others: bool = True,
-    pool: Callable[[Store], Pool] | None = None,
+    store: Store, plan: Plan, manner: Manner, pool: Callable[[Store], Pool] | None = None
 ) -> Outcome:
-    """Build what a plan lists, in `pool` or else in as many threads as there are `workers`.
+    """Build what a plan lists, in `pool` or else in as many threads as there are workers.
 
     A unit that fails leaves the others running; what needs it is not begun. Units that another
     process holds are left for the end and waited for.
@@ -95,7 +106,7 @@ def run(
     Raises
     ------
     HeldError
-        If another process holds units and `wait_for_others` is false.
+        If another process holds units and is not to be waited for.
     InterruptedRunError
         When asked to stop, after the running units have been published.
     """
@@ -103,11 +114,9 @@ def run(
         store.sweep()
         return Outcome()
     with store.writing():
-        made = Threads(store, workers) if pool is None else pool(store)
+        made = Threads(store, manner.workers) if pool is None else pool(store)
         try:
-            return _Run(
-                store, plan, made, workers, listeners, wait_for_others=wait_for_others
-            ).execute()
+            return _Run(store, plan, made, manner).execute()
         finally:
             made.close()
 
@@ -115,20 +124,10 @@ def run(
 class _Run:
     """The state of one run; all happens in the calling thread but the building of units."""
 
-    def __init__(
-        self,
-        store: Store,
-        plan: Plan,
-        pool: Pool,
-        workers: int,
-        listeners: Sequence[Listener],
-        *,
-        wait_for_others: bool,
-    ) -> None:
+    def __init__(self, store: Store, plan: Plan, pool: Pool, manner: Manner) -> None:
         self._store = store
         self._pool = pool
-        self._listeners = listeners
-        self._wait_for_others = wait_for_others
+        self._manner = manner
         self._steps = {step.node.recipe.key: step for step in plan.steps}
         self._missing = {
             key: {source.key for source in step.node.recipe.inputs.values()} & set(self._steps)
@@ -143,7 +142,7 @@ class _Run:
         self._outcome = Outcome()
         self._pause = _POLL_SECONDS[0]
         self._started = time.perf_counter()
-        self._tell(RunStarted(plan.units, plan.nbytes, workers))
+        self._tell(RunStarted(plan.units, plan.nbytes, manner.workers))
 
     def execute(self) -> Outcome:
         self._begin()
@@ -199,7 +198,7 @@ class _Run:
 
     def _look_again(self) -> None:
         """Turn to the units that others hold, once there is nothing else to do."""
-        if self._held and not self._wait_for_others:
+        if self._held and not self._manner.wait_for_others:
             label = self._held[0].recipe.label
             message = f"{len(self._held)} units are being built by another process ({label}, …)"
             raise HeldError(message)
@@ -235,7 +234,7 @@ class _Run:
             self._begin()
 
     def _tell(self, event: Event) -> None:
-        for listener in self._listeners:
+        for listener in self._manner.listeners:
             listener(event)
 
 

@@ -11,13 +11,12 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pipeline import errors
 from pipeline.cli.output import say
 from pipeline.cli.remote import (
     Identity,
@@ -27,11 +26,10 @@ from pipeline.cli.remote import (
     identity_here,
     wait_until,
 )
-from pipeline.cli.schedulers import Client, connected, distributed, first_line
-from pipeline.errors import HeldError, PipelineError
-from pipeline.events import Listener
+from pipeline.cli.schedulers import Client, connected, distributed
+from pipeline.errors import HeldError, PipelineError, error_of, first_line
 from pipeline.plan import Plan
-from pipeline.runner import Outcome, run
+from pipeline.runner import Manner, Outcome, run
 from pipeline.store import Store
 from pipeline.unit import Unit
 
@@ -60,15 +58,7 @@ class OnCluster:
     manifests: Path | None
     needs: Needs = nothing_needed
 
-    def __call__(
-        self,
-        store: Store,
-        plan: Plan,
-        *,
-        workers: int,
-        listeners: Sequence[Listener],
-        wait_for_others: bool,
-    ) -> Outcome:
+    def __call__(self, store: Store, plan: Plan, manner: Manner) -> Outcome:
         """Build what the plan lists.
 
         Raises
@@ -76,16 +66,9 @@ class OnCluster:
         PipelineError
             If no scheduler answers, or no worker may take part.
         """
-        with connected(self.scheduler, workers) as client:
-            count = sum(client.nthreads().values())
-            return run(
-                store,
-                plan,
-                workers=count,
-                listeners=listeners,
-                wait_for_others=wait_for_others,
-                pool=lambda store: Cluster(client, self, store),
-            )
+        with connected(self.scheduler, manner.workers) as client:
+            there = replace(manner, workers=sum(client.nthreads().values()))
+            return run(store, plan, there, lambda store: Cluster(client, self, store))
 
 
 class Cluster:
@@ -234,10 +217,7 @@ def _labels(client: Client) -> set[str]:
 
 
 def _error(content: Mapping[str, str]) -> PipelineError:
-    """Return the error that a worker told of, of its own kind."""
-    kind = getattr(errors, content["kind"], PipelineError)
-    usable = isinstance(kind, type) and issubclass(kind, PipelineError)
-    error: PipelineError = (kind if usable else PipelineError)(content["message"])
+    error = error_of(content)
     error.add_note(content["traceback"])
     return error
 

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import typer
 
-from pipeline.cli.execution import Runner, runner_on
+from pipeline.cli.execution import runner_on
 from pipeline.errors import UsageError
-from pipeline.events import Listener
 from pipeline.plan import Plan
 from pipeline.store import Store
 
 if TYPE_CHECKING:
-    from pipeline.runner import Outcome
+    from pipeline.runner import Manner, Outcome, Runner
     from pipeline.unit import Unit
 
 _OWN: Final = frozenset(
@@ -77,15 +76,7 @@ class OnDevices:
     learned: bool
     """Whether the encoders compute on a device at all: a fixed formula does not."""
 
-    def __call__(
-        self,
-        store: Store,
-        plan: Plan,
-        *,
-        workers: int,
-        listeners: Sequence[Listener],
-        wait_for_others: bool,
-    ) -> Outcome:
+    def __call__(self, store: Store, plan: Plan, manner: Manner) -> Outcome:
         """Build what the plan lists.
 
         Raises
@@ -102,9 +93,7 @@ class OnDevices:
 
             commands = [(name, [*self.arguments, f"--device={name}", "--share"]) for name in names]
             carry_out = Processes(commands, _environment(names)).run
-        return carry_out(
-            store, plan, workers=workers, listeners=listeners, wait_for_others=wait_for_others
-        )
+        return carry_out(store, plan, manner)
 
     def _present(self) -> Sequence[str]:
         """Return the named devices, those that "auto" and "cuda" stand for each by its number."""

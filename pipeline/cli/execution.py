@@ -8,11 +8,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pipeline.artifact import Manifest
 from pipeline.cli.graphs import tell_graph
-from pipeline.cli.output import ProgressDisplay, print_json, print_table, say, show, size, written
+from pipeline.cli.output import print_json, print_table, say, show, size, written
+from pipeline.cli.progress import RunProgress
 from pipeline.errors import VerificationError
 from pipeline.events import Event, EventLog, Listener
 from pipeline.footprint import footprint
@@ -24,26 +25,11 @@ from pipeline.unit import Node, Unit
 if TYPE_CHECKING:
     import typer
 
-    from pipeline.runner import Outcome
+    from pipeline.runner import Runner
 
 
 _ESTIMATED_FROM = 250
 """Fewest sealed artifacts of a stage, where there are more, that say how long it takes."""
-
-
-class Runner(Protocol):
-    """What carries out a plan: `pipeline.runner.run`, or what does it with several processes."""
-
-    def __call__(
-        self,
-        store: Store,
-        plan: Plan,
-        *,
-        workers: int,
-        listeners: Sequence[Listener],
-        wait_for_others: bool,
-    ) -> Outcome:
-        """Build what the plan lists."""
 
 
 @dataclass(frozen=True)
@@ -138,22 +124,16 @@ def execute(store: Store, plan: Plan, resources: Resources) -> int:
         store.sweep()
         say(f"nothing to do: {plan.sealed} artifacts are sealed already")
         return 0
-    from pipeline.runner import run  # pyarrow is for runs that do something
+    from pipeline.runner import Manner, run  # pyarrow is for runs that do something
 
     carry_out = resources.runner or run
-    display = ProgressDisplay()
+    display = RunProgress()
     listeners: list[Listener] = [display]
     log = _open_log(resources.log)
     if log is not None:
         listeners.append(log)
     try:
-        outcome = carry_out(
-            store,
-            plan,
-            workers=resources.workers,
-            listeners=listeners,
-            wait_for_others=resources.wait,
-        )
+        outcome = carry_out(store, plan, Manner(resources.workers, listeners, resources.wait))
     finally:
         display.close()
         if log is not None:

@@ -20,13 +20,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipeline import errors
 from pipeline.cli.output import say
 from pipeline.cli.share import UnitKey, told_event, unit_key, units_of
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, error_of
 from pipeline.events import Event, Listener, RunFinished, RunStarted, UnitFinished
 from pipeline.plan import Plan, Step
-from pipeline.runner import Failure, Outcome, run
+from pipeline.runner import Failure, Manner, Outcome, run
 from pipeline.store import Store
 from pipeline.unit import Unit
 
@@ -43,15 +42,7 @@ class Processes:
     environment: Mapping[str, str]
     """Variables that the processes get beside this one's, where this one has none of the name."""
 
-    def run(
-        self,
-        store: Store,
-        plan: Plan,
-        *,
-        workers: int,
-        listeners: Sequence[Listener],
-        wait_for_others: bool,
-    ) -> Outcome:
+    def run(self, store: Store, plan: Plan, manner: Manner) -> Outcome:
         """Build what a plan lists, like `pipeline.runner.run`; inputs are built here, first.
 
         Raises
@@ -65,13 +56,7 @@ class Processes:
         before = [step for step in plan.steps if step.node.recipe.key in needed]
         outcome = Outcome()
         if before:
-            outcome = run(
-                store,
-                Plan(tuple(before), plan.sealed),
-                workers=workers,
-                listeners=listeners,
-                wait_for_others=wait_for_others,
-            )
+            outcome = run(store, Plan(tuple(before), plan.sealed), manner)
         built = {step.node.recipe.key: step.node.recipe for step in before}
         lacking = {key for key, recipe in built.items() if store.sealed(recipe) is None}
         shared: list[Step] = []
@@ -80,7 +65,7 @@ class Processes:
                 inputs = {source.key for source in step.node.recipe.inputs.values()}
                 (outcome.blocked if inputs & lacking else shared).append(step)
         if shared:
-            _Shared(self, store, shared, listeners, outcome).execute()
+            _Shared(self, store, shared, manner.listeners, outcome).execute()
         return outcome
 
     @contextlib.contextmanager
@@ -207,10 +192,10 @@ class _Shared:
                 self._event(content, left)
             elif key == "failure":
                 unit = left.pop((content["unit"][0], content["unit"][1]))
-                self.outcome.failures.append(Failure(unit, _error(content)))
+                self.outcome.failures.append(Failure(unit, error_of(content)))
             else:
                 share.gave_up = True
-                ended = ended or _error(content)
+                ended = ended or error_of(content)
         if ended is not None:
             raise ended
 
@@ -256,14 +241,6 @@ def _dealt(units: Sequence[Unit], able: Sequence[tuple[str, Sequence[str]]]) -> 
         for n, (device, arguments) in enumerate(able)
     ]
     return [share for share in dealt if share.units]
-
-
-def _error(content: dict[str, Any]) -> PipelineError:
-    """Return the error that a process told of, of its own kind."""
-    kind = getattr(errors, content["kind"], PipelineError)
-    usable = isinstance(kind, type) and issubclass(kind, PipelineError)
-    error: PipelineError = (kind if usable else PipelineError)(content["message"])
-    return error
 
 
 def _end(process: subprocess.Popen[str]) -> None:

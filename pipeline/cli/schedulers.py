@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 from pipeline.cli.output import say
-from pipeline.errors import PipelineError, UsageError
+from pipeline.errors import PipelineError, UsageError, first_line
 
 Client: TypeAlias = Any
 """A `distributed.Client`, which has no types of its own."""
@@ -87,9 +87,3 @@ def require_scheduler(text: str) -> None:
     if text != PROCESSES and not re.fullmatch(r"(tcp|tls|ucx|ws)://\S+", text):
         message = f"--scheduler {text}: give {PROCESSES}, or an address such as tcp://host:8786"
         raise UsageError(message)
-
-
-def first_line(error: BaseException) -> str:
-    """Return what an error says, in one line."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0]

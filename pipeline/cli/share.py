@@ -57,20 +57,14 @@ def build_share(store: Store, targets: Sequence[Node], resources: Resources) -> 
 
     The process ends here when it is asked to stop, or when its parent is gone.
     """
-    from pipeline.runner import run  # pyarrow is for runs that do something
+    from pipeline.runner import Manner, run  # pyarrow is for runs that do something
 
     tell = _Teller()
     wanted = _wanted()
     threading.Thread(target=_watch_parent, daemon=True).start()
     try:
         plan = _part(make_plan(store, targets), wanted)
-        outcome = run(
-            store,
-            plan,
-            workers=resources.workers,
-            listeners=[tell.event],
-            wait_for_others=resources.wait,
-        )
+        outcome = run(store, plan, Manner(resources.workers, [tell.event], resources.wait))
     except PipelineError as error:
         tell("ended", **_said(error))
         return

@@ -171,11 +171,11 @@ def build_here(place: Path, name: str) -> None:
     """Build a set in this process."""
     from pipeline.cli.study import Study
     from pipeline.plan import make_plan
-    from pipeline.runner import run
+    from pipeline.runner import Manner, run
 
     study = Study(Store.open(place / "store"), place / "my")
     (node,) = [n for n in study.sets("imagenet-c", "blobs", "test") if n.recipe.name == name]
-    run(study.store, make_plan(study.store, [node]), workers=1).raise_failures()
+    run(study.store, make_plan(study.store, [node]), Manner(1)).raise_failures()
 
 
 def test_a_dry_run_lists_prompts_and_images(pipeline: Any, place: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.cli.study import Study
 from pipeline.plan import make_plan
-from pipeline.runner import run
+from pipeline.runner import Manner, run
 from pipeline.store import Store
 from pipeline.unit import Node
 from tests.end_to_end.options import at
@@ -33,7 +33,7 @@ def build_anew(source: Any, node: Node) -> None:
     store = Store.open(source.folder / "store")
     shutil.rmtree(store.folder(node.recipe))
     store = Store.open(source.folder / "store")
-    run(store, make_plan(store, [node]), workers=1).raise_failures()
+    run(store, make_plan(store, [node]), Manner(1)).raise_failures()
 
 
 def recompute(pipeline: Any, source: Any, *arguments: object, rc: int) -> dict[str, Any]:

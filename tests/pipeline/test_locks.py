@@ -13,7 +13,7 @@ from pipeline import locks
 from pipeline.events import Event, UnitFinished
 from pipeline.locks import BEAT_SECONDS, SILENT_BEATS, Leases
 from pipeline.plan import make_plan
-from pipeline.runner import run
+from pipeline.runner import Manner, run
 from pipeline.store import LEASES, OWNER, STAGING, Store
 from pipeline.unit import Unit
 from pipeline.verify import verify
@@ -270,7 +270,7 @@ def test_a_holder_that_comes_back_neither_loses_nor_duplicates_anything(
         other.sweep()
         waited.wait(0.06)
     if "unit" in taken:
-        run(other, make_plan(other, toy.targets()), workers=1).raise_failures()
+        run(other, make_plan(other, toy.targets()), Manner(1)).raise_failures()
         assert digests_of(tmp_path) == reference
     back.set()
     thread.join(60)

@@ -13,7 +13,7 @@ from pipeline.artifact import MANIFEST
 from pipeline.errors import UsageError
 from pipeline.parts import Part
 from pipeline.plan import make_plan
-from pipeline.runner import run
+from pipeline.runner import Manner, run
 from pipeline.store import Store
 from pipeline.verify import verify
 from tests.pipeline.toy import SUMS, Digests, Toy, digests_of
@@ -24,7 +24,7 @@ MANY = Toy(rows=23, numbers_slots=2, sums_slots=3)
 def build_part(root: Path, part: str, toy: Toy | None = None) -> int:
     """Build one part of the toy and return how many units that took."""
     store, targets = Store(root), (toy or Toy()).targets()
-    outcome = run(store, Part.parse(part).of(make_plan(store, targets), targets), workers=2)
+    outcome = run(store, Part.parse(part).of(make_plan(store, targets), targets), Manner(2))
     outcome.raise_failures()
     return outcome.done
 

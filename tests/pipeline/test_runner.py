@@ -23,7 +23,7 @@ from pipeline.errors import (
 )
 from pipeline.events import ArtifactSealed, Event, RunFinished, RunStarted, UnitFinished, UnitHeld
 from pipeline.plan import make_plan
-from pipeline.runner import run
+from pipeline.runner import Manner, run
 from pipeline.store import LEASES, STAGING, Store
 from pipeline.unit import Node, Unit, UnitWriter
 from pipeline.verify import verify
@@ -359,7 +359,7 @@ def test_an_unsealed_artifact_with_all_its_shards_is_sealed_without_work(copied:
     manifest.unlink()
     plan = make_plan(Store(copied), IDLE.targets())
     assert [step.units for step in plan.steps] == [()]
-    run(Store(copied), plan, workers=1).raise_failures()
+    run(Store(copied), plan, Manner(1)).raise_failures()
     assert manifest.exists()
     assert verify(Store(copied)) == []
 

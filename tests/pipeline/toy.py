@@ -17,7 +17,7 @@ from pipeline.disk import Disk
 from pipeline.events import Listener
 from pipeline.plan import make_plan
 from pipeline.recipe import Recipe
-from pipeline.runner import Outcome, run
+from pipeline.runner import Manner, Outcome, run
 from pipeline.store import Store
 from pipeline.stream import Stream
 from pipeline.tables import column
@@ -196,13 +196,7 @@ def build(
     """Build targets (by default the toy's) in the store at `root`."""
     store = Store(root, disk)
     plan = make_plan(store, Toy().targets() if targets is None else targets)
-    return run(
-        store,
-        plan,
-        workers=workers,
-        listeners=listeners,
-        wait_for_others=wait_for_others,
-    )
+    return run(store, plan, Manner(workers, listeners, wait_for_others))
 
 
 def digests_of(root: Path) -> Digests:

@@ -20,7 +20,7 @@ from pipeline.disk import remove_tree
 from pipeline.errors import MissingInputError, UsageError
 from pipeline.plan import make_plan
 from pipeline.recipe import Recipe
-from pipeline.runner import run
+from pipeline.runner import Manner, run
 from pipeline.store import Store
 from pipeline.tables import column
 from pipeline.unit import Node, Unit, UnitWriter
@@ -110,7 +110,7 @@ def clean_node(slots: int = 6, targets: int = TARGETS, row_bytes: int = 10_000) 
 def build(root: Path, nodes: Sequence[Node]) -> None:
     """Build nodes in the store at `root`."""
     store = Store(root)
-    run(store, make_plan(store, nodes), workers=1).raise_failures()
+    run(store, make_plan(store, nodes), Manner(1)).raise_failures()
 
 
 def node_of(

@@ -15,7 +15,7 @@ from pipeline.artifact import Artifact
 from pipeline.errors import PipelineError
 from pipeline.plan import make_plan
 from pipeline.recipe import Recipe
-from pipeline.runner import Outcome, run
+from pipeline.runner import Manner, Outcome, run
 from pipeline.store import Store
 from pipeline.tables import column
 from pipeline.unit import Node, Unit, UnitWriter
@@ -129,7 +129,7 @@ def ready(spoil: Spoil = lambda found: found, **changes: object) -> Ready:
 def build(root: Path, node: Node) -> Outcome:
     """Build a node with its inputs, one unit after the other."""
     store = Store.open(root)
-    return run(store, make_plan(store, [node]), workers=1)
+    return run(store, make_plan(store, [node]), Manner(1))
 
 
 def refused(root: Path, node: Node, kind: type[PipelineError], *phrases: str) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from pipeline.artifact import Artifact
 from pipeline.plan import make_plan
-from pipeline.runner import run
+from pipeline.runner import Manner, run
 from pipeline.store import Store
 from stages.download.segmenting.schema import (
     SegmentationDataset,
@@ -97,7 +97,7 @@ def built(
     """Build one split and return it."""
     sources = segmentation_source_nodes(store, dataset, local)
     node = segmentation_split_node(store, dataset, split, sources)  # type: ignore[arg-type]
-    run(store, make_plan(store, [node]), workers=1).raise_failures()
+    run(store, make_plan(store, [node]), Manner(1)).raise_failures()
     return store.artifact(node.recipe)
 
 
