@@ -100,6 +100,18 @@ class Manifest:
         return sum(int(entry["bytes"]) for entry in self.files.values())
 
     @property
+    def summary(self) -> dict[str, Any]:
+        """What `pipeline list` says of it."""
+        return {
+            "stage": self.stage,
+            "name": self.name,
+            "rows": self.rows,
+            "bytes": self.nbytes,
+            "recipe_key": self.recipe_key,
+            "content_digest": self.content_digest,
+        }
+
+    @property
     def parameters(self) -> dict[str, Json]:
         """Parameters of the recipe."""
         return dict(self.document["parameters"])

@@ -25,6 +25,16 @@ def selects(selectors: Sequence[str], name: str) -> bool:
     return not selectors or any(Selector(text).matches(name) for text in selectors)
 
 
+def selects_artifact(selectors: Sequence[str], label: str) -> bool:
+    """Tell whether `selects` is so of ``<stage>/<name>``, or of the name alone."""
+    return selects(selectors, label) or selects(selectors, label.partition("/")[2])
+
+
 def unmatched(selectors: Sequence[str], names: Sequence[str]) -> list[str]:
     """Return the selectors that match none of `names`."""
     return [text for text in selectors if not any(Selector(text).matches(n) for n in names)]
+
+
+def unmatched_artifacts(selectors: Sequence[str], labels: Sequence[str]) -> list[str]:
+    """Return the selectors that match no ``<stage>/<name>`` of `labels` and no name alone."""
+    return unmatched(selectors, [*labels, *(label.partition("/")[2] for label in labels)])

@@ -12,9 +12,15 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.options import listed
-from pipeline.cli.output import ProgressDisplay, print_json, print_table, say, written
+from pipeline.cli.output import (
+    SYNTHETIC,
+    print_json,
+    print_table,
+    say,
+    write_files,
+)
+from pipeline.cli.progress import RunProgress
 from pipeline.errors import UsageError
-from stages.vocabulary import CLEAN
 
 if TYPE_CHECKING:
     import numpy as np
@@ -145,7 +151,7 @@ def _measured(
 
     # Damaged ones are refused before anything is measured.
     artifacts = [(node, store.artifact(node.recipe)) for node in nodes]
-    display, started = ProgressDisplay(), time.perf_counter()
+    display, started = RunProgress(), time.perf_counter()
     total = sum(artifact.manifest.nbytes for _, artifact in artifacts)
     display(RunStarted(len(nodes), total, workers))
     pool = ThreadPoolExecutor(workers)
@@ -170,16 +176,17 @@ def _first(artifact: Artifact, images: int | None) -> ShardedArray | NDArray[np.
 
 
 def _named(store: Store, group: Group, node: Node, measured: Measured) -> AnalysedSet:
+    from pipeline.cli.choices import corruption_of
     from stages.analyse.measure import AnalysedSet
 
-    clean = node is group.clean
     parameters = node.recipe.parameters
+    corruption, severity = corruption_of(node)
     return AnalysedSet(
         suite=group.suite,
         dataset=str(parameters["dataset"]),
         split=str(parameters["split"]),
-        corruption=CLEAN if clean else str(parameters["corruption"]),
-        severity=0 if clean else int(str(parameters["severity"])),
+        corruption=corruption,
+        severity=severity,
         synthetic=bool(node.attributes.get("synthetic")),
         content_digest=store.artifact(node.recipe).manifest.content_digest,
         measured=measured,
@@ -205,11 +212,7 @@ def _write(analysed: Sequence[Analysed], measures: Sequence[str], out: Path) -> 
         made.append(("densities.parquet", encode_table(tables.density_table(analysed))))
         for suite, groups in suites.items():
             made.append((f"{suite}-densities.png", figures.density_figure(suite, groups)))
-    for name, content in made:
-        with written(out / name):
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).write_bytes(content)
-    return [out / name for name, _ in made]
+    return write_files(out, {out / name: content for name, content in made})
 
 
 def _show(analysed: Sequence[Analysed], files: Sequence[Path], *, as_json: bool) -> None:
@@ -231,7 +234,7 @@ def _show(analysed: Sequence[Analysed], files: Sequence[Path], *, as_json: bool)
     if "distance" in values:
         say("mean_level, distance from clean (earth mover's): in grey levels")
     if any(row["synthetic"] for row in rows):
-        say("note: the phantom datasets are synthetic images, not taken from people")
+        say(SYNTHETIC)
     for path in files:
         say(f"written: {path}")
 

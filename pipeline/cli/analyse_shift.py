@@ -9,8 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.cli.choices import corruption_of
 from pipeline.cli.embedded_sets import EmbeddedGroup, Pair, Selection, embedded_groups
-from pipeline.cli.output import ProgressDisplay, print_json, print_table, say, written
+from pipeline.cli.output import (
+    SYNTHETIC,
+    print_json,
+    print_table,
+    say,
+    write_files,
+)
+from pipeline.cli.progress import RunProgress
 from pipeline.errors import DataError
 
 if TYPE_CHECKING:
@@ -71,7 +79,7 @@ def measured(
         for group in groups
         for pair in (group.clean, *group.sets)
     ]
-    display, started = ProgressDisplay(), time.perf_counter()
+    display, started = RunProgress(), time.perf_counter()
     count = sum(len(group.sets) for group in groups)
     display(RunStarted(count, sum(one.manifest.nbytes for one in artifacts), workers))
     shifted: list[ShiftedSet] = []
@@ -186,17 +194,16 @@ class _Split:
 
     def _embedded(self, pair: Pair) -> EmbeddedSet:
         from stages.analyse.shift_tables import EmbeddedSet
-        from stages.vocabulary import CLEAN
 
-        group, parameters = self._group, pair.images.recipe.parameters
-        clean = pair is group.clean
+        group = self._group
+        corruption, severity = corruption_of(pair.images)
         return EmbeddedSet(
             encoder=group.encoder,
             suite=group.suite,
             dataset=group.dataset,
             split=group.split,
-            corruption=CLEAN if clean else str(parameters["corruption"]),
-            severity=0 if clean else int(str(parameters["severity"])),
+            corruption=corruption,
+            severity=severity,
             synthetic=bool(pair.images.attributes.get("synthetic")),
             content_digest=self._store.artifact(pair.embeddings.recipe).manifest.content_digest,
         )
@@ -229,11 +236,7 @@ def _write(
         if planes:
             picture = shift_figures.projection_figure(suite, encoder, planes)
             made.append((f"{suite}-{encoder}-projection.png", picture))
-    for name, content in made:
-        with written(out / name):
-            out.mkdir(parents=True, exist_ok=True)
-            (out / name).write_bytes(content)
-    return [out / name for name, _ in made]
+    return write_files(out, {out / name: content for name, content in made})
 
 
 def _by_system(
@@ -259,7 +262,7 @@ def _show(shifted: Sequence[ShiftedSet], files: Sequence[Path], *, as_json: bool
     if dropped := sum(row["dropped"] for row in rows):
         say(f"note: {dropped} pairs are left out, for one of the two has no embedding")
     if any(row["synthetic"] for row in rows):
-        say("note: the phantom datasets are synthetic images, not taken from people")
+        say(SYNTHETIC)
     for path in files:
         say(f"written: {path}")
 

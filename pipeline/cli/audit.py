@@ -13,7 +13,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.audit_images import audit_images
-from pipeline.cli.output import print_json, print_table, say, show, written
+from pipeline.cli.output import print_json, print_table, say, show, show_some, write_files
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from stages.prompt.schema import RuleSet
 
 RELATIONS: tuple[Relation, ...] = ("splits", "datasets", "designs")
-SHOWN = 20
 DIFFERENT = 5
 """Exit code where something is wrong."""
 
@@ -110,8 +109,7 @@ def audit_prompts(
         beside = _other(other, images, against_images, relation, workers)
     result = audit(found, rule_set, seen, beside)
     if out is not None:
-        with written(out):
-            _write(result.problems, out)
+        write_files(out, {out: _as_csv(result.problems)})
     _tell(found, result, rules if rule_set else None, other, as_json=as_json)
     if result.proven:
         raise typer.Exit(DIFFERENT)
@@ -167,13 +165,12 @@ def _other(
     return Other(file, chosen, look(file, Folders(folder, None, None), workers=workers))
 
 
-def _write(problems: Sequence[Problem], path: Path) -> None:
+def _as_csv(problems: Sequence[Problem]) -> bytes:
     content = io.StringIO(newline="")
     lines = csv.writer(content)
     lines.writerow(("kind", "sample", "attribute", "published", "measured"))
     lines.writerows(asdict(problem).values() for problem in problems)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.getvalue().encode())
+    return content.getvalue().encode()
 
 
 def _tell(
@@ -199,10 +196,7 @@ def _tell(
     _show_attributes(summary["attributes"])
     if summary["against"] is not None:
         _show_partners(summary["against"])
-    for problem in result.problems[:SHOWN]:
-        show(_line(problem))
-    if len(result.problems) > SHOWN:
-        show(f"and {len(result.problems) - SHOWN} more; --json or --out FILE.csv lists all")
+    show_some(list(map(_line, result.problems)), "--json or --out FILE.csv lists all")
     kinds = ", ".join(f"{count} {kind}" for kind, count in result.kinds.items())
     if rules is None:
         say("nothing was compared with masks; give --masks DIR (and --images DIR) for that")

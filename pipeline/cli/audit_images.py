@@ -13,7 +13,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.options import listed
-from pipeline.cli.output import print_json, print_table, say, show, written
+from pipeline.cli.output import print_json, print_table, say, show, show_some, write_files
 
 if TYPE_CHECKING:
     from pipeline.artifact import Artifact
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 KINDS = ("equal", "patient", "file-name", "alike")
 SHARED = 5
 """Exit code where splits share samples."""
-NAMED = 10
 
 Out = Annotated[Path | None, typer.Option("--out", help="CSV file for all pairs.")]
 
@@ -59,9 +58,7 @@ def audit_images(
     execute(study.store, plan, Resources(1, log=log))
     found = [study.store.artifact(node.recipe) for node in nodes]
     if out is not None:
-        with written(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_text(_as_csv(found), encoding="utf-8")
+        write_files(out, {out: _as_csv(found).encode()})
     if as_json:
         print_json("audit-images", {"comparisons": [told(one) for one in found]})
     else:
@@ -152,12 +149,13 @@ def _show(found: Sequence[Artifact]) -> None:
         )
     show(f"{len(every) - len(sharing)} of {len(every)} comparisons share nothing")
     confirmed = [(one, row) for one in every for row in one["pairs"] if row["confirmed"]]
-    for one, row in confirmed[:NAMED]:
-        text = f"{row['kind']}: {one['first']} {row['first']} and {one['second']} {row['second']}"
-        moved = row["correlation"]
-        show(text if moved is None else f"{text} (correlation {moved:.3f})")
-    if len(confirmed) > NAMED:
-        show(f"and {len(confirmed) - NAMED} more; --out writes them all")
+    show_some([_line(one, row) for one, row in confirmed], "--out writes them all")
+
+
+def _line(one: dict[str, Any], row: dict[str, Any]) -> str:
+    text = f"{row['kind']}: {one['first']} {row['first']} and {one['second']} {row['second']}"
+    moved = row["correlation"]
+    return text if moved is None else f"{text} (correlation {moved:.3f})"
 
 
 def _cells(one: dict[str, Any]) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from pipeline.cli.imported_sets import require_imported
-from pipeline.errors import UsageError
+from pipeline.errors import UsageError, few
 from pipeline.manifest import require_known
 from pipeline.selectors import unmatched
+from stages.vocabulary import CLEAN, CORRUPTIONS
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
@@ -63,6 +64,32 @@ def require_matches(only: Sequence[str], names: Sequence[str]) -> None:
     if missed := unmatched(only, names):
         message = f"no set or split matches {missed[0]!r}; see `pipeline list sets`"
         raise UsageError(message)
+
+
+def corruption_of(images: Node) -> tuple[str, int]:
+    """Return corruption and severity of a set; of a clean split `CLEAN` and 0."""
+    parameters = images.recipe.parameters
+    if images.recipe.stage != CORRUPTIONS:
+        return CLEAN, 0
+    return str(parameters["corruption"]), int(str(parameters["severity"]))
+
+
+def sets_of(suite: str, dataset: str, split: str, only: Sequence[str] = ()) -> str:
+    """Return the options that select the sets of a split, or those of them that `only` does."""
+    return f"--suite {suite} --datasets {dataset} --splits {split}{only_options(only)}"
+
+
+def only_options(only: Sequence[str]) -> str:
+    """Return the options that select again what `only` did, a space before each."""
+    return "".join(f" --only '{text}'" for text in only)
+
+
+def not_built(
+    study: Study, names: Sequence[str], suite: str, dataset: str, split: str, only: Sequence[str]
+) -> str:
+    """Return a message that names sets of a split which are not built, and how to build them."""
+    command = f"pipeline build corruptions {sets_of(suite, dataset, split, only)} {study.options}"
+    return f"{few(names)}: not built; build it with: {command}"
 
 
 def require_protocols(names: Sequence[str]) -> None:

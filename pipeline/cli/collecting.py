@@ -11,7 +11,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.options import listed
-from pipeline.cli.output import print_json, print_table, say, show, size
+from pipeline.cli.output import NAMED, print_json, print_table, say, show, size
 from pipeline.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pipeline.collect import Collection, Removal
     from stages.evaluate.schema import RunManifest
 
-NAMED = 20
-"""Most artifacts that are named one by one; --json names them all."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 Keep = Annotated[
@@ -124,11 +122,10 @@ def _roots(study: Study, keep: Sequence[str], runs: Sequence[str]) -> Callable[[
     UsageError
         If something that is named is nowhere: a slip of the pen must not remove everything else.
     """
-    from pipeline.selectors import selects, unmatched
+    from pipeline.selectors import selects_artifact, unmatched, unmatched_artifacts
 
     labels = [manifest.label for manifest in study.store.manifests()]
-    names = [name for label in labels for name in (label, label.partition("/")[2])]
-    if missed := unmatched(keep, names):
+    if missed := unmatched_artifacts(keep, labels):
         message = f"no artifact matches --keep {missed[0]!r}; see `pipeline list`"
         raise UsageError(message)
     chosen = list(keep)
@@ -138,7 +135,7 @@ def _roots(study: Study, keep: Sequence[str], runs: Sequence[str]) -> Callable[[
             message = f"the store has nothing of run {run!r}; see `pipeline list`"
             raise UsageError(message)
         chosen += selectors
-    return lambda label: selects(chosen, label) or selects(chosen, label.partition("/")[2])
+    return lambda label: selects_artifact(chosen, label)
 
 
 def _seconds(text: str) -> float:

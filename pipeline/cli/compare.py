@@ -142,8 +142,10 @@ def _clean_images(
 
 def _sealed_split(study: Study, dataset: str, split: str) -> CleanImages:
     from pipeline.artifact import Artifact
-    from pipeline.errors import DataError, MissingInputError, UsageError
+    from pipeline.errors import DataError, MissingInputError
+    from pipeline.manifest import require_known
     from stages.corrupt.comparison.compare import CleanImages
+    from stages.download.schema import SPLITS
 
     declared = study.dataset(dataset).id
     name = f"{declared}/{split}"
@@ -153,9 +155,7 @@ def _sealed_split(study: Study, dataset: str, split: str) -> CleanImages:
         if manifest.name == name
     ]
     if not sealed:
-        if split not in {"train", "val", "test"}:
-            message = f"unknown split {split!r}; known: test, train, val"
-            raise UsageError(message)
+        require_known("split", split, SPLITS)
         message = f"{name} is not built: pipeline build datasets --datasets {declared}"
         raise MissingInputError(message)
     newest = max(sealed, key=lambda one: (int(one.document["version"]), one.recipe_key))

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from pipeline.cli.choices import named_in, require_matches
+from pipeline.cli.choices import named_in, only_options, require_matches, sets_of
 from pipeline.cli.imported_sets import require_imported
-from pipeline.errors import MissingInputError
+from pipeline.errors import MissingInputError, few
 from pipeline.selectors import selects
 from stages.vocabulary import EMBEDDINGS
 
@@ -125,13 +125,11 @@ def _not_embedded(
     study: Study, group: EmbeddedGroup, lacking: Sequence[Pair], chosen: Selection
 ) -> str:
     names = [pair.embeddings.recipe.name for pair in lacking]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    which = f"--suite {group.suite} --datasets {group.dataset} --splits {group.split}"
-    which += "".join(f" --only '{text}'" for text in chosen.only) + f" {study.options}"
+    which = sets_of(group.suite, group.dataset, group.split, chosen.only) + f" {study.options}"
     unbuilt = any(study.store.sealed(pair.images.recipe) is None for pair in lacking)
     first = f"pipeline build corruptions {which} && " if unbuilt else ""
     command = f"{first}pipeline embed --model {group.encoder} {which}"
-    return f"{', '.join(names[:3])}{more}: not embedded; embed it with: {command}"
+    return f"{few(names)}: not embedded; embed it with: {command}"
 
 
 def _nothing(
@@ -141,6 +139,6 @@ def _nothing(
     which = f" --suite {chosen.suite}" if chosen.suite else ""
     which += f" --datasets {','.join(datasets)}" if datasets else ""
     which += f" --splits {','.join(chosen.splits)}" if chosen.splits else ""
-    which += "".join(f" --only '{text}'" for text in chosen.only)
+    which += only_options(chosen.only)
     command = f"pipeline embed --model {model}{which} {study.options}"
     return f"nothing is embedded: embed it first with `{command}`"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.options import listed
-from pipeline.cli.output import print_json, say, show, written
+from pipeline.cli.output import SYNTHETIC, print_json, say, show, write_files, written
 from pipeline.errors import MissingInputError
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Evaluation:
         for line in condensed(notes):
             show(f"note: {line}")
         if self._synthetic():
-            show("note: the phantom datasets are synthetic images, not taken from people")
+            show(SYNTHETIC)
         show("")
         more = [*measure_tables(aggregates), *comparison_tables(self.comparisons())]
         for table in (*more, *error_tables(aggregates)):
@@ -153,10 +153,7 @@ class Evaluation:
 
     def write(self, folder: Path) -> None:
         """Write all results, all of the summary and all comparisons as one Parquet file each."""
-        with written(folder):
-            for name, content in self.tables().items():
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(content)
+        write_files(folder, {folder / name: made for name, made in self.tables().items()})
 
     def append(self, folder: Path, name: str | None) -> None:
         """Add all results and aggregates to a leaderboard; without a name, under the run's."""

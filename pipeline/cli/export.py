@@ -76,12 +76,11 @@ def export(
     The same command goes on from what an interrupted one has finished, and does nothing where all
     is written. Pixels, labels and ids are those of the sets, bit for bit.
     """
-    import importlib.metadata
-
     from pipeline.cli.exported_sets import exported_sets
     from pipeline.cli.output import written
     from pipeline.cli.study import Study
     from pipeline.manifest import require_known
+    from pipeline.packages import installed_version
     from pipeline.store import Store
     from stages.exchange.card import require_permission, texts
     from stages.exchange.folder import ExportFolder
@@ -98,7 +97,7 @@ def export(
         return
     state = "there already"
     if not folder.is_done:
-        said = texts(form, EXPORTS[form], sets, importlib.metadata.version("medshards"))
+        said = texts(form, EXPORTS[form], sets, installed_version() or "from a folder")
         with written(out):
             _write(folder, pieces, said, workers)
         state = "written"
@@ -108,9 +107,9 @@ def export(
 def _write(
     folder: ExportFolder, pieces: Sequence[Piece], said: dict[str, str], workers: int
 ) -> None:
-    from pipeline.cli.output import ProgressDisplay
+    from pipeline.cli.progress import RunProgress
 
-    display = ProgressDisplay()
+    display = RunProgress()
     try:
         folder.write(pieces, said, workers, display)
     finally:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.artifact import Artifact, Manifest
+from pipeline.cli.choices import not_built
 from pipeline.errors import MissingInputError, PipelineError, UsageError
 from pipeline.manifest import nearest
 from pipeline.selectors import selects, unmatched
@@ -110,20 +111,8 @@ def _require_whole(study: Study, selectors: Sequence[str], matched: Sequence[str
         declared = [node.recipe.name for node in _nodes(study, "/".join(group))]
         lacking = [n for n in declared if selects(selectors, n) and n not in matched]
         if lacking:
-            more = f" and {len(lacking) - 3} more" if len(lacking) > 3 else ""
-            message = f"{', '.join(lacking[:3])}{more}: not built; build it with: "
-            raise MissingInputError(message + _command(study, group, selectors))
-
-
-def _command(study: Study, group: tuple[str, str, str], selectors: Sequence[str]) -> str:
-    suite, dataset, split = group
-    base, _, backend = suite.partition("@")
-    rendered = f" --backend {backend}" if backend else ""
-    only = "".join(f" --only '{text}'" for text in selectors if text.startswith(suite))
-    return (
-        f"pipeline build corruptions --suite {base}{rendered} --datasets {dataset} "
-        f"--splits {split}{only} {study.options}"
-    )
+            only = [text for text in selectors if text.startswith(group[0])]
+            raise MissingInputError(not_built(study, lacking, *group, only))
 
 
 def _nothing(study: Study, selector: str, names: Sequence[str]) -> PipelineError:
@@ -134,9 +123,7 @@ def _nothing(study: Study, selector: str, names: Sequence[str]) -> PipelineError
         command = f"pipeline build datasets --datasets {first}{splits} {study.options}"
         return MissingInputError(f"nothing of {selector!r} is sealed: build it with: {command}")
     if study.has_suite(first) and (not rest or _is_dataset(study, rest[0])):
-        base, _, backend = first.partition("@")
-        rendered = f" --backend {backend}" if backend else ""
-        command = f"pipeline build corruptions --suite {base}{rendered} --only '{selector}'"
+        command = f"pipeline build corruptions --suite {first} --only '{selector}'"
         message = f"nothing of {selector!r} is sealed: build it with: {command} {study.options}"
         return MissingInputError(message)
     hint = nearest(selector, [*names, *study.suites, *study.datasets][:2000])

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.cli.output import say, size
+from pipeline.cli.output import say
+from pipeline.cli.output import size as readable
+from pipeline.cli.progress import Lines
 
 if TYPE_CHECKING:
     from stages.embed.schema import EncoderManifest
-
-_LINE_SECONDS = 10.0
 
 
 def fetch_weights(encoders: Iterable[EncoderManifest], weights: Path | None) -> None:
@@ -30,17 +29,10 @@ def _transfer(url: str, target: Path, *, sha256: str | None, size: int | None) -
     source = UrlSource(
         kind="url", file=target.name, urls=(url,), sha256=sha256, size_bytes=size or None
     )
-    fetch(source, target.parent, progress=_Lines())
+    lines = Lines()
 
+    def told(held: int, total: int | None) -> None:
+        whole = "unknown length" if total is None else readable(total)
+        lines.tell(lambda: f"{readable(held)} of {whole}")
 
-class _Lines:
-    """Says now and then how far a transfer is."""
-
-    def __init__(self) -> None:
-        self._said = time.monotonic()
-
-    def __call__(self, held: int, total: int | None) -> None:
-        """Count the bytes held so far."""
-        if time.monotonic() - self._said > _LINE_SECONDS:
-            self._said = time.monotonic()
-            say(f"{size(held)} of {size(total) if total is not None else 'unknown length'}")
+    fetch(source, target.parent, progress=told)

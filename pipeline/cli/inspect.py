@@ -10,7 +10,7 @@ import typer
 
 from pipeline.cli import options
 from pipeline.cli.options import listed
-from pipeline.cli.output import print_json, print_table, say, show, size
+from pipeline.cli.output import print_json, print_table, say, show, show_some, size
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 LONGEST_VALUE = 200
 """Most letters of a parameter that `explain` shows."""
-NAMED = 20
-"""Most artifacts that `status` names below its table."""
 KINDS = ("artifacts", "sets", "datasets", "suites", "rule-sets", "encoders", "runs")
 Kind = Annotated[
     str,
@@ -49,10 +47,11 @@ def list_(
     from pipeline.cli.study import Study
     from pipeline.manifest import require_known
     from pipeline.store import Store
+    from stages.vocabulary import CORRUPTIONS
 
     require_known("kind", kind, KINDS)
     sealed = kind in {"artifacts", "sets"}
-    stage = "corruptions" if kind == "sets" else None
+    stage = CORRUPTIONS if kind == "sets" else None
     if sealed and options.is_address(store):
         from pipeline.cli.remote_store import sealed_rows
 
@@ -114,20 +113,17 @@ def status(
     """
     from pipeline.cli.states import states
     from pipeline.cli.study import Study
-    from pipeline.selectors import selects
+    from pipeline.selectors import selects_artifact
     from pipeline.store import Store
 
     if options.is_address(store):
         from pipeline.cli.remote_store import remote_states
 
-        every = remote_states(store, [])
+        every = remote_states(store)
     else:
         every = states(Study(Store.open(Path(store)), manifests), run)
     rows = [
-        row
-        for row in every
-        if selects(selectors or [], f"{row['stage']}/{row['name']}")
-        or selects(selectors or [], row["name"])
+        row for row in every if selects_artifact(selectors or [], f"{row['stage']}/{row['name']}")
     ]
     if as_json:
         print_json("status", {"artifacts": rows})
@@ -142,10 +138,8 @@ def status(
     named = [row for row in rows if row["state"] != "sealed"]
     if not selectors:
         named = [row for row in named if row["state"] != "missing"]
-    for row in named[:NAMED]:
-        show(f"{row['state']}: {row['stage']}/{row['name']}")
-    if len(named) > NAMED:
-        show(f"and {len(named) - NAMED} more; --json names them all")
+    lines = [f"{row['state']}: {row['stage']}/{row['name']}" for row in named]
+    show_some(lines, "--json names them all")
 
 
 def explain(
@@ -177,18 +171,7 @@ def explain(
 
 
 def _sealed_rows(store: Store, stage: str | None) -> list[dict[str, Any]]:
-    return [
-        {
-            "stage": manifest.stage,
-            "name": manifest.name,
-            "rows": manifest.rows,
-            "bytes": manifest.nbytes,
-            "recipe_key": manifest.recipe_key,
-            "content_digest": manifest.content_digest,
-        }
-        for manifest in store.manifests()
-        if stage in {None, manifest.stage}
-    ]
+    return [m.summary for m in store.manifests() if stage in {None, m.stage}]
 
 
 _DECLARED: Mapping[str, Callable[[Study], Iterator[dict[str, Any]]]] = {

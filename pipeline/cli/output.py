@@ -5,23 +5,24 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.events import (
-    ArtifactSealed,
-    Event,
-    RunFinished,
-    RunStarted,
-    UnitFailed,
-    UnitFinished,
-    UnitHeld,
-)
+from pipeline.files import write_whole
 
-_LINE_SECONDS = 10.0
+NAMED = 20
+"""Most things of a kind that are named one by one."""
+SYNTHETIC = "note: the phantom datasets are synthetic images, not taken from people"
+
+
+def show_some(lines: Sequence[str], rest: str) -> None:
+    """Print the first of many lines; `rest` says where all of them are."""
+    for line in lines[:NAMED]:
+        show(line)
+    if len(lines) > NAMED:
+        show(f"and {len(lines) - NAMED} more; {rest}")
 
 
 def print_json(schema: str, content: dict[str, Any]) -> None:
@@ -61,6 +62,12 @@ def written(path: Path) -> Iterator[None]:
         raise PipelineError(message) from error
 
 
+def write_files(named: Path, files: Mapping[Path, bytes | memoryview]) -> list[Path]:
+    """Write files at, or below, a path named by an option, whole or not at all."""
+    with written(named):
+        return write_whole(files)
+
+
 def size(nbytes: float) -> str:
     """Return a number of bytes as people write it."""
     for unit in ("B", "kB", "MB", "GB", "TB"):
@@ -68,94 +75,3 @@ def size(nbytes: float) -> str:
             return f"{nbytes:.0f} {unit}" if unit == "B" else f"{nbytes:.1f} {unit}"
         nbytes /= 1000
     raise AssertionError
-
-
-class ProgressDisplay:
-    """A listener that shows progress: a bar on a terminal, a line now and then elsewhere."""
-
-    def __init__(self) -> None:
-        self._done = self._units = 0
-        self._said = time.monotonic()
-        self._bar: Any = None
-        self._task: Any = None
-
-    def __call__(self, event: Event) -> None:
-        """Show an event."""
-        match event:
-            case RunStarted(units, nbytes, workers):
-                self._units = units
-                self._start(units, nbytes, workers)
-            case UnitFinished(label):
-                self._advance(label)
-            case UnitFailed(label, shard, error):
-                self._note(f"failed: {label} shard {shard}: {error}")
-            case UnitHeld(label):
-                self._note(f"another process is building {label}: it comes last")
-            case ArtifactSealed(label, alias=True):
-                self._note(f"{label}: equal to one that exists")
-            case RunFinished(done, failed, seconds):
-                self.close()
-                say(f"{done} units done, {failed} failed, {seconds:.1f} s")
-            case _:
-                pass
-
-    def close(self) -> None:
-        """Take the bar away."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def _start(self, units: int, nbytes: int, workers: int) -> None:
-        if not sys.stderr.isatty():
-            say(f"{units} units, about {size(nbytes)}, {workers} workers")
-            return
-        from rich.console import Console  # only a terminal needs it
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
-
-        columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-        text = TextColumn("{task.description}")
-        self._bar = Progress(*columns, text, console=Console(stderr=True), transient=True)
-        self._task = self._bar.add_task("", total=units)
-        self._bar.start()
-
-    def _advance(self, label: str) -> None:
-        self._done += 1
-        if self._bar is not None:
-            self._bar.update(self._task, completed=self._done, description=label)
-        elif time.monotonic() - self._said > _LINE_SECONDS:
-            self._said = time.monotonic()
-            say(f"{self._done} of {self._units} units, now {label}")
-
-    def _note(self, text: str) -> None:
-        if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
-        else:
-            say(text)
-
-
-class VerifyProgress:
-    """Counts what `verify` has read, and says so now and then."""
-
-    def __init__(self) -> None:
-        self.artifacts = 0
-        self.nbytes = 0
-        self._said = time.monotonic()
-
-    def __call__(self, label: str, nbytes: int) -> None:
-        """Count one artifact."""
-        self.artifacts += 1
-        self.nbytes += nbytes
-        self.tell(f"{self.artifacts} artifacts, {size(self.nbytes)} verified, now {label}")
-
-    def tell(self, line: str) -> None:
-        """Say a line unless another was said a short while ago."""
-        if time.monotonic() - self._said > _LINE_SECONDS:
-            self._said = time.monotonic()
-            say(line)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.output import print_json, say, show, written
-from pipeline.cli.sheets import USUAL_SEVERITY, contact_sheets, number
+from pipeline.cli.output import print_json, say, show, write_files
+from pipeline.cli.sheets import contact_sheets, usual_severity
 from pipeline.errors import UsageError
 from pipeline.unit import Node
 
@@ -36,16 +36,16 @@ def preview(
     UsageError
         If none of the sets has the severity.
     """
-    from pipeline.cli.choices import unique
+    from pipeline.cli.choices import corruption_of, unique
     from pipeline.cli.execution import execute, show_plan
     from pipeline.plan import make_plan
 
-    severities = sorted({number(node, "severity") for node in sets})
+    severities = sorted({severity for _, severity in map(corruption_of, sets)})
     if severity is not None and severity not in severities:
         known = ", ".join(map(str, severities))
         message = f"no selected set has severity {severity}; there are: {known}"
         raise UsageError(message)
-    chosen = severity or (USUAL_SEVERITY if USUAL_SEVERITY in severities else severities[-1])
+    chosen = severity or usual_severity(sets)
     clean = unique(node.inputs["images"] for node in sets)
     plan = make_plan(study.store, clean)
     if dry_run:
@@ -67,9 +67,7 @@ def _write(sheets: Iterator[tuple[str, Sheet]], out: Path) -> list[dict[str, Any
     files = []
     for name, sheet in sheets:
         path = out / name
-        with written(path):
-            out.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encode(sheet))
+        write_files(path, {path: encode(sheet)})
         say(f"{path}: {len(sheet.rows)} rows, {len(sheet.columns)} columns")
         rows = [row.labels[0] for row in sheet.rows]
         files.append({"path": str(path), "rows": rows, "columns": list(sheet.columns)})

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from pipeline.cli import options
-from pipeline.cli.output import print_json, say, show, written
+from pipeline.cli.output import print_json, say, show, write_files
 
 Out = Annotated[Path, typer.Option("--out", help="Folder for the files, one folder per artifact.")]
 SignKey = Annotated[
@@ -41,21 +41,18 @@ def croissant(
     from pipeline.artifact import MANIFEST
     from pipeline.croissant import publication
     from pipeline.errors import UsageError
-    from pipeline.selectors import selects, unmatched
+    from pipeline.selectors import selects_artifact, unmatched_artifacts
     from pipeline.signing import SUFFIX, sign
     from pipeline.store import Store
 
     opened = Store.open(store)
     found = list(opened.manifests())
-    names = [name for one in found for name in (one.label, one.name)]
-    if missed := unmatched(selectors or [], names):
+    if missed := unmatched_artifacts(selectors or [], [one.label for one in found]):
         message = f"no artifact matches {missed[0]!r}; see `pipeline list`"
         raise UsageError(message)
     rows = []
     for manifest in found:
-        if not (
-            selects(selectors or [], manifest.label) or selects(selectors or [], manifest.name)
-        ):
+        if not selects_artifact(selectors or [], manifest.label):
             continue
         below = manifest.folder.relative_to(opened.root)
         address = f"{url.rstrip('/')}/{below.as_posix()}" if url else None
@@ -63,10 +60,7 @@ def croissant(
         if sign_key is not None:
             files[MANIFEST + SUFFIX] = sign((manifest.folder / MANIFEST).read_bytes(), sign_key)
         folder = out / below
-        with written(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, data in files.items():
-                (folder / name).write_bytes(data)
+        write_files(folder, {folder / name: data for name, data in files.items()})
         rows.append({"artifact": manifest.label, "folder": str(folder), "files": sorted(files)})
     if as_json:
         print_json("croissant", {"artifacts": rows})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 from pipeline.cli import options, remote_store
 from pipeline.cli.output import print_json, say, show, size
+from pipeline.selectors import selects_artifact
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
@@ -54,7 +56,7 @@ def pull(
     With --render no pixels of sets move: they are made here, and a set that does not come out
     with the digest it has there is not sealed: exit 5. Exit 4 if its clean split is not here.
     """
-    from pipeline.cli.transfer_display import TransferDisplay
+    from pipeline.cli.progress import TransferProgress
     from pipeline.sharing import pull as pulling
     from pipeline.store import Store
 
@@ -63,7 +65,7 @@ def pull(
     chosen = selectors or []
     places = remote_store.available(holdings, with_recipes=render)
     _require_matches(chosen, places, holdings)
-    matched = [place for place in places if remote_store.matches(chosen, place.label)]
+    matched = [place for place in places if selects_artifact(chosen, place.label)]
     made = [place for place in matched if render and _is_rendered(place)]
     recipes = holdings.manifests(made, workers)
     moved = [place for place in matched if place not in recipes]
@@ -77,7 +79,7 @@ def pull(
     if dry_run:
         _show(url, plan, [*recipes], fetched, said, as_json=as_json)
         return
-    with TransferDisplay("pulling", plan.nbytes, plan.objects) as display:
+    with contextlib.closing(TransferProgress("pulling", plan.nbytes, plan.objects)) as display:
         outcome = pulling.pull(opened, holdings, plan, workers=workers, told=display)
     outcome.raise_failures()
     there = plan.there
@@ -118,8 +120,8 @@ def _require_matches(selectors: Sequence[str], places: Sequence[Place], holdings
 
     where = holdings.remote.url
     for selector in selectors:
-        matched = any(remote_store.matches([selector], place.label) for place in places)
-        recipes = [p for p in holdings.recipes if remote_store.matches([selector], p.label)]
+        matched = any(selects_artifact([selector], place.label) for place in places)
+        recipes = [p for p in holdings.recipes if selects_artifact([selector], p.label)]
         if not matched and recipes:
             message = (
                 f"{where} has of {selector!r} {len(recipes)} recipes alone, as its licence wants: "

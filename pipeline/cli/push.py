@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli import options, remote_store
-from pipeline.cli.output import print_json, say, show, size
+from pipeline.cli.output import NAMED, print_json, say, show, size
+from pipeline.selectors import selects_artifact
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
     from pipeline.sharing.licences import Licences
     from pipeline.sharing.push import Companions, PushPlan, Sending
     from pipeline.store import Store
-
-NAMED = 20
-"""Most reasons that are told one by one."""
 
 Override = Annotated[
     str | None,
@@ -67,7 +65,7 @@ def push(
     left out, or refused where it was named: exit 2; of a set that is left out the recipe is sent,
     from which `pull --render` makes it of one's own copy of the data.
     """
-    from pipeline.cli.transfer_display import TransferDisplay
+    from pipeline.cli.progress import TransferProgress
     from pipeline.sharing.holdings import Holdings
     from pipeline.sharing.push import plan_push
     from pipeline.sharing.push import push as send
@@ -82,7 +80,7 @@ def push(
     remote = open_remote(url, tries)
     if not remote.writable:
         remote.session()
-    holdings = Holdings.of(remote, tries)
+    holdings = Holdings.of(remote)
     described = _companions(opened)
     plan = plan_push(
         opened, holdings, chosen, workers=workers, companions=described, recipes=picked.recipes
@@ -99,7 +97,7 @@ def push(
     if dry_run:
         _show(url, plan, said, as_json=as_json)
         return
-    with TransferDisplay("pushing", plan.nbytes, plan.objects) as display:
+    with contextlib.closing(TransferProgress("pushing", plan.nbytes, plan.objects)) as display:
         outcome = send(opened, holdings, plan, workers=workers, told=display, companions=described)
     outcome.raise_failures()
     if as_json:
@@ -147,7 +145,7 @@ def _chosen(
 
     every = list(store.manifests())
     remote_store.require_matches(selectors, [one.label for one in every], str(store.root))
-    matched = [one for one in every if remote_store.matches(selectors, one.label)]
+    matched = [one for one in every if selects_artifact(selectors, one.label)]
     licences = Licences(store, KINDS, OTHER)
     refused: dict[str, str] = {}
     damaged: dict[str, str] = {}
@@ -231,7 +229,7 @@ def _require_allowed(
     from pipeline.errors import UsageError, VerificationError
 
     for selector in selectors:
-        named = [label for label in labels if remote_store.matches([selector], label)]
+        named = [label for label in labels if selects_artifact([selector], label)]
         if re.search(r"[*?\[]", selector) or any(n not in {*refused, *damaged} for n in named):
             continue
         for label in named:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.errors import PipelineError, UsageError
-from pipeline.selectors import selects, unmatched
+from pipeline.selectors import unmatched_artifacts
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
+    from pipeline.patience import Patience
     from pipeline.sharing.holdings import Holdings
     from pipeline.sharing.names import Place
-    from pipeline.sharing.patience import Patience
     from pipeline.sharing.transfer import Outcome
 
 Url = Annotated[
@@ -51,9 +51,15 @@ DEFAULT_TIMEOUT = 60.0
 
 def patience(retries: int = DEFAULT_RETRIES, timeout: float = DEFAULT_TIMEOUT) -> Patience:
     """Return how often and how long to try."""
-    from pipeline.sharing.patience import Patience
+    from pipeline.patience import Patience
 
-    return Patience(attempts=retries + 1, timeout=timeout)
+    return Patience(
+        attempts=retries + 1,
+        first_wait=0.5,
+        longest_wait=20.0,
+        connect_timeout=timeout,
+        read_timeout=timeout,
+    )
 
 
 def holdings_of(url: str, tries: Patience) -> Holdings:
@@ -61,7 +67,7 @@ def holdings_of(url: str, tries: Patience) -> Holdings:
     from pipeline.sharing.holdings import Holdings
     from pipeline.sharing.remote import open_remote
 
-    return Holdings.of(open_remote(url, tries), tries)
+    return Holdings.of(open_remote(url, tries))
 
 
 def available(holdings: Holdings, *, with_recipes: bool = False) -> list[Place]:
@@ -90,15 +96,9 @@ def is_no_source(place: Place) -> bool:
     return not is_source(place)
 
 
-def matches(selectors: Sequence[str], label: str) -> bool:
-    """Tell whether an artifact is selected by its label, or by its name without the stage."""
-    return selects(selectors, label) or selects(selectors, label.partition("/")[2])
-
-
 def require_matches(selectors: Sequence[str], labels: Sequence[str], where: str) -> None:
     """Refuse selectors that match nothing."""
-    names = [*labels, *(label.partition("/")[2] for label in labels)]
-    if missed := unmatched(selectors, names):
+    if missed := unmatched_artifacts(selectors, labels):
         message = f"no artifact of {where} matches {missed[0]!r}; see `pipeline list`"
         raise UsageError(message)
 
@@ -107,44 +107,33 @@ def sealed_rows(
     url: str, stage: str | None, workers: int = DEFAULT_TRANSFERS
 ) -> list[dict[str, Any]]:
     """Return what `pipeline list` says of a remote store's artifacts."""
-    from pipeline.sharing.check import summary
-
     found = holdings_of(url, patience())
     places = [place for place in found.sealed if stage in {None, place.stage}]
-    return [summary(manifest) for manifest in found.manifests(places, workers).values()]
+    return [manifest.summary for manifest in found.manifests(places, workers).values()]
 
 
-def remote_states(
-    url: str, selectors: Sequence[str], workers: int = DEFAULT_TRANSFERS
-) -> list[dict[str, Any]]:
+def remote_states(url: str, workers: int = DEFAULT_TRANSFERS) -> list[dict[str, Any]]:
     """Return what `pipeline status` says of a remote store: sealed, missing or damaged.
 
     Missing is what was begun there and never sealed.
     """
-    from pipeline.sharing.check import summary
+    from pipeline.cli.states import state_row
     from pipeline.sharing.holdings import in_parallel
 
     found = holdings_of(url, patience())
     sealed = set(found.sealed)
 
     def row(place: Place) -> dict[str, Any]:
-        state, nothing = "missing", {"content_digest": None, "rows": 0, "bytes": 0}
-        said = {"stage": place.stage, "name": place.name, "recipe_key": place.key, **nothing}
+        state, manifest = "missing", None
         if place in sealed:
             try:
-                state, said = "sealed", summary(found.manifest(place))
+                state, manifest = "sealed", found.manifest(place)
             except PipelineError:
                 state = "damaged"
-        keys = ("stage", "name", "recipe_key", "content_digest")
-        return {
-            **{key: said[key] for key in keys},
-            "state": state,
-            "rows": said["rows"],
-            "bytes": said["bytes"],
-        }
+        return state_row(place.stage, place.name, place.key, state, manifest)
 
-    places = [p for p in found.files if p in sealed or p not in set(found.aliased)]
-    return in_parallel(row, [p for p in places if matches(selectors, p.label)], workers)
+    aliased = set(found.aliased)
+    return in_parallel(row, [place for place in found.files if place not in aliased], workers)
 
 
 def content(

@@ -6,6 +6,7 @@ import itertools
 import re
 from typing import TYPE_CHECKING
 
+from pipeline.cli.choices import corruption_of
 from pipeline.errors import MissingInputError
 from stages.report.content import Heat, Section, Table
 
@@ -26,7 +27,7 @@ def coverage(found: Evaluation) -> Section:
             continue
         cells = lines.setdefault(key, {})
         for node in study.sets(system.suite, system.dataset, system.split):
-            name = str(node.recipe.parameters["corruption"])
+            name, _ = corruption_of(node)
             columns.setdefault(name)
             cells.setdefault(name, []).append(_embedded(found, system.encoder, node))
     rows, shades = [], []

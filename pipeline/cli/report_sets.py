@@ -128,15 +128,13 @@ def shift_section(found: Evaluation, workers: int) -> Section | None:
 
 
 def _pictures(found: Evaluation, groups: Sequence[Group]) -> Iterator[Picture]:
-    from pipeline.cli.sheets import USUAL_SEVERITY, contact_sheets, number
+    from pipeline.cli.sheets import contact_sheets, usual_severity
     from stages.corrupt.preview import encode
 
     sets = [node for group in groups for node in group.sets]
     if not sets:
         return
-    severities = {number(node, "severity") for node in sets}
-    severity = USUAL_SEVERITY if USUAL_SEVERITY in severities else max(severities)
-    for name, sheet in contact_sheets(found.study, sets, severity):
+    for name, sheet in contact_sheets(found.study, sets, usual_severity(sets)):
         rows = ", ".join(row.labels[0] for row in sheet.rows)
         caption = f"First sample. Rows: {rows}. Columns: {', '.join(sheet.columns)}."
         yield _picture(name.removesuffix(".png"), sheet.title, caption, encode(sheet))

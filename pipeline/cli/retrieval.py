@@ -11,7 +11,7 @@ import typer
 from pipeline.cli import options
 from pipeline.cli.evaluate import Encoders
 from pipeline.cli.options import listed
-from pipeline.cli.output import print_json, print_table, say, written
+from pipeline.cli.output import print_json, print_table, say, write_files
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest
@@ -78,9 +78,7 @@ def retrieval(
 
         from pipeline.tables import encode_table
 
-        with written(out):
-            out.parent.mkdir(parents=True, exist_ok=True)
-            out.write_bytes(encode_table(pa.concat_tables(tables)))
+        write_files(out, {out: encode_table(pa.concat_tables(tables))})
     rows = [row for table in tables for row in table.to_pylist()]
     if as_json:
         print_json("retrieval", {"rows": rows})
@@ -177,11 +175,13 @@ def _by_corruption(
     study: Study, suite: str, dataset: str, split: str
 ) -> dict[str, list[tuple[int, Node]]]:
     """Return the sealed sets of a suite by corruption, with their severities."""
+    from pipeline.cli.choices import corruption_of
+
     found: dict[str, list[tuple[int, Node]]] = {}
     for node in study.sets(suite, dataset, split):
         if study.store.sealed(node.recipe):
-            severity = int(str(node.recipe.parameters["severity"]))
-            found.setdefault(str(node.recipe.parameters["corruption"]), []).append((severity, node))
+            corruption, severity = corruption_of(node)
+            found.setdefault(corruption, []).append((severity, node))
     return found
 
 

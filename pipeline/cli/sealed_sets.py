@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from pipeline.cli.choices import DEFAULT_RUN, named_in, require_matches
+from pipeline.cli.choices import DEFAULT_RUN, named_in, not_built, require_matches
 from pipeline.cli.imported_sets import require_imported
 from pipeline.cli.sealed_inputs import present_datasets
 from pipeline.errors import MissingInputError
@@ -62,14 +62,17 @@ def sealed_groups(
         if sets and not unbuilt:
             found.append(Group(group.suite, group.clean, sets))
         elif sets and (named or any(study.store.sealed(node.recipe) for node in sets)):
-            missing.append(_not_built(study, group, unbuilt, only))
+            dataset, split = group.clean.recipe.name.split("/")
+            names = [node.recipe.name for node in unbuilt]
+            missing.append(not_built(study, names, group.suite, dataset, split, only))
     if possible:
         require_matches(only, possible)
     if missing:
         raise MissingInputError("\n".join(missing))
     if not found:
-        message = f"nothing is sealed: build it first with `pipeline build corruptions{_and(suite)}"
-        message += f" {study.options}`"
+        which = f" --suite {suite}" if suite else ""
+        message = "nothing is sealed: build it first with "
+        message += f"`pipeline build corruptions{which} {study.options}`"
         raise MissingInputError(message)
     return found
 
@@ -85,18 +88,3 @@ def _groups(
         if named or study.covers(suite, dataset):
             clean = study.split(dataset, split)
             yield Group(suite, clean, tuple(study.sets(suite, dataset, split)))
-
-
-def _not_built(study: Study, group: Group, unbuilt: Sequence[Node], only: Sequence[str]) -> str:
-    names = [node.recipe.name for node in unbuilt]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    dataset, split = group.clean.recipe.name.split("/")
-    chosen = "".join(f" --only '{text}'" for text in only)
-    command = f"pipeline build corruptions{_and(group.suite)} --datasets {dataset} --splits {split}"
-    return (
-        f"{', '.join(names[:3])}{more}: not built; build it with: {command}{chosen} {study.options}"
-    )
-
-
-def _and(suite: str | None) -> str:
-    return f" --suite {suite}" if suite else ""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
+from pipeline.cli.choices import corruption_of
 from pipeline.errors import DataError
 from stages.vocabulary import CLEAN
 
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 USUAL_SEVERITY = 3
 
 
+def usual_severity(sets: Sequence[Node]) -> int:
+    """Return at which severity sheets by dataset are drawn where none is named."""
+    severities = {severity for _, severity in map(corruption_of, sets)}
+    return USUAL_SEVERITY if USUAL_SEVERITY in severities else max(severities)
+
+
 def contact_sheets(
     study: Study, sets: Sequence[Node], severity: int
 ) -> Iterator[tuple[str, Sheet]]:
@@ -33,8 +40,8 @@ def contact_sheets(
     for node in sets:
         splits = suites.setdefault(node.recipe.name.partition("/")[0], {})
         found = splits.setdefault(node.inputs["images"].recipe.name, {})
-        found[str(node.recipe.parameters["corruption"]), number(node, "severity")] = node
-    seed = number(sets[0], "seed")
+        found[corruption_of(node)] = node
+    seed = int(str(sets[0].recipe.parameters["seed"]))
     for suite, grouped in suites.items():
         splits_of = [_Split(study, found) for found in grouped.values()]
         yield f"{suite}-by-dataset.png", _by_dataset(suite, splits_of, severity, seed)
@@ -140,8 +147,3 @@ def _image(artifact: Artifact, row: int) -> Image:
 
 def _readable(name: str) -> str:
     return name.replace("_", " ")
-
-
-def number(node: Node, parameter: str) -> int:
-    """Return a whole-number parameter of a set."""
-    return int(str(node.recipe.parameters[parameter]))

@@ -10,7 +10,7 @@ from pipeline.artifact import Manifest
 from pipeline.cli.choices import unique
 from pipeline.differences import Difference, nearest_version, recipe_differences
 from pipeline.errors import MissingInputError, UsageError, VerificationError
-from pipeline.selectors import selects
+from pipeline.selectors import selects, selects_artifact
 from pipeline.store import Store
 from stages.vocabulary import CORRUPTIONS, DATASETS, EMBEDDINGS
 
@@ -32,16 +32,16 @@ def states(study: Study, run: str | None = None) -> list[dict[str, Any]]:
             state = "stale"
         if damaged and manifest.identity in damaged:
             state = "damaged"
-        rows.append(_row(manifest.stage, manifest.name, manifest.recipe_key, state, manifest))
+        rows.append(state_row(manifest.stage, manifest.name, manifest.recipe_key, state, manifest))
     sealed = {recipe_key for recipe_key in manifests if recipe_key not in stale}
     for stage, name, key in store.unsealed():
         if key not in sealed:
-            rows.append(_row(stage, name, key, "missing"))
+            rows.append(state_row(stage, name, key, "missing"))
     begun = {row["recipe_key"] for row in rows}
     for node in expected:
         recipe = node.recipe
         if recipe.key not in begun and _sealed(store, node) is None:
-            rows.append(_row(recipe.stage, recipe.name, recipe.key, "missing", node=node))
+            rows.append(state_row(recipe.stage, recipe.name, recipe.key, "missing", node=node))
     return sorted(rows, key=lambda row: (row["stage"], row["name"], row["recipe_key"]))
 
 
@@ -62,11 +62,11 @@ def explained(study: Study, name: str) -> list[dict[str, Any]]:
     for row in states(study):
         label = f"{row['stage']}/{row['name']}"
         seen.add(label)
-        if selects([name], label) or selects([name], row["name"]):
+        if selects_artifact([name], label):
             manifest = manifests.get(row["recipe_key"])
             found.append(_explanation(store, row["state"], label, manifest, nodes.get(label)))
     for label, node in nodes.items():
-        if label not in seen and (selects([name], label) or selects([name], node.recipe.name)):
+        if label not in seen and selects_artifact([name], label):
             found.append(_explanation(store, "missing", label, None, node))
     if not found:
         message = f"no artifact is named {name!r}; see `pipeline status` and `pipeline list`"
@@ -147,7 +147,7 @@ def _readable(store: Store) -> tuple[dict[str, Manifest], list[dict[str, Any]]]:
             continue
         except VerificationError:
             stage, *parts, key = folder.relative_to(store.root).parts
-            rows.append(_row(stage, "/".join(parts), key, "damaged"))
+            rows.append(state_row(stage, "/".join(parts), key, "damaged"))
             continue
         manifests[manifest.recipe_key] = manifest
     return manifests, rows
@@ -256,7 +256,7 @@ def _sealed(store: Store, node: Node) -> Manifest | None:
     return None
 
 
-def _row(
+def state_row(
     stage: str,
     name: str,
     key: str,
@@ -264,6 +264,7 @@ def _row(
     manifest: Manifest | None = None,
     node: Node | None = None,
 ) -> dict[str, Any]:
+    """Return what `pipeline status` says of an artifact, from its manifest or else its node."""
     rows = manifest.rows if manifest else node.rows if node else 0
     nbytes = manifest.nbytes if manifest else node.rows * node.row_bytes if node else 0
     return {

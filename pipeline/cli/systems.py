@@ -6,18 +6,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from pipeline.cli.choices import DEFAULT_RUN, named_in, require_matches
+from pipeline.cli.choices import DEFAULT_RUN, corruption_of, named_in, require_matches, sets_of
 from pipeline.cli.class_prompts import written_prompts
 from pipeline.cli.learning import Labels, draws_of, fitted_protocol, learning_splits
 from pipeline.cli.sealed_inputs import present_datasets, stored_datasets
-from pipeline.errors import MissingInputError, UsageError
+from pipeline.errors import MissingInputError, UsageError, few
 from pipeline.manifest import unknown_name
 from pipeline.selectors import selects
 from stages.evaluate.predictions import System
 from stages.evaluate.protocols import PROTOCOLS
 from stages.evaluate.schema import AS_WRITTEN, FEW_SHOT
 from stages.evaluate.systems import WHOLE, Draw, EvaluatedSet, Labelled, SystemInputs
-from stages.vocabulary import CLEAN, CORRUPTIONS
 
 if TYPE_CHECKING:
     from pipeline.cli.study import Study
@@ -136,8 +135,7 @@ class Systems:
             return
         begun = any(store.sealed(node.recipe) for node in sets)
         begun = begun or any(store.records(node.recipe) for node in unbuilt)
-        only = "".join(f" --only '{text}'" for text in self._selection.only)
-        command = f"build corruptions --suite {suite} --datasets {dataset} --splits {split}{only}"
+        command = f"build corruptions {sets_of(suite, dataset, split, self._selection.only)}"
         reason = _missing(unbuilt, "not built")
         where = f"{suite}/{dataset}/{split}"
         self._skip("everything", where, reason, command, required=self._named or begun)
@@ -159,7 +157,7 @@ class Systems:
             self._skip(cell.encoder, cell.where, reason, command, required=required or begun)
             return
         pairs = zip(nodes, [images, *sets], strict=True)
-        evaluated = tuple(_evaluated(node, of) for node, of in pairs)
+        evaluated = tuple(EvaluatedSet(*corruption_of(of), node) for node, of in pairs)
         for protocol in self._protocols:
             if protocol != FEW_SHOT and "texts" in PROTOCOLS[protocol].needs:
                 self._add_with_texts(cell, protocol, images, evaluated)
@@ -282,14 +280,5 @@ class Systems:
             self.skipped = [replace(one, required=True) for one in self.skipped]
 
 
-def _evaluated(embedding: Node, images: Node) -> EvaluatedSet:
-    if images.recipe.stage != CORRUPTIONS:
-        return EvaluatedSet(CLEAN, 0, embedding)
-    parameters = images.recipe.parameters
-    return EvaluatedSet(str(parameters["corruption"]), int(str(parameters["severity"])), embedding)
-
-
 def _missing(nodes: Sequence[Node], why: str) -> str:
-    names = [node.recipe.name for node in nodes]
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}: {why}"
+    return f"{few([node.recipe.name for node in nodes])}: {why}"

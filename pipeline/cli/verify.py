@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli import options
-from pipeline.cli.output import VerifyProgress, print_json, say, show, size
+from pipeline.cli.output import print_json, say, show, size
+from pipeline.cli.progress import VerifyProgress
 
 if TYPE_CHECKING:
     from pipeline.artifact import Manifest

@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.artifact import ALIAS, MANIFEST, Manifest
+from pipeline.artifact import ALIAS, MANIFEST
 from pipeline.documents import parse_document
 from pipeline.errors import PipelineError, VerificationError
 from pipeline.published import PUBLISHED, records_of
 from pipeline.sharing.holdings import Holdings, in_parallel
 from pipeline.sharing.names import Place
-from pipeline.sharing.patience import AbsentError
 from pipeline.sharing.recipes import path_of_recipe
-from pipeline.sharing.remote import read_small
 from pipeline.sharing.streams import Checked
+from pipeline.sharing.trouble import AbsentError
 from pipeline.verify import Problem
 
 
@@ -90,12 +89,12 @@ def _file(
     holdings: Holdings, place: Place, path: str, entry: Mapping[str, Any]
 ) -> Iterator[Problem]:
     """Stream a file; tell if it is not the promised one after all attempts."""
-    remote, patience = holdings.remote, holdings.patience
+    remote = holdings.remote
     below = f"{place.path}/{path}"
 
     def read() -> None:
         pieces = remote.pieces(below, int(entry["bytes"]))
-        for _ in Checked(pieces, int(entry["bytes"]), entry["blake3"], patience):
+        for _ in Checked(pieces, int(entry["bytes"]), entry["blake3"], remote.patience):
             pass
 
     size = holdings.files[place].get(path)
@@ -104,7 +103,7 @@ def _file(
         yield Problem(place.label, below, "changed", detail)
         return
     try:
-        patience.keep_trying(holdings.where(place, path), read)
+        remote.keep_trying(below, read)
     except AbsentError:
         yield Problem(place.label, below, "missing", "the file is gone")
     except VerificationError as error:
@@ -113,8 +112,8 @@ def _file(
 
 
 def _record(holdings: Holdings, place: Place, path: str) -> Iterator[Problem]:
-    data = read_small(holdings.remote, f"{place.path}/{path}", holdings.patience)
     below = f"{place.path}/{path}"
+    data = holdings.remote.read_small(below)
     if data is None:
         yield Problem(place.label, below, "missing", "the file is gone")
         return
@@ -122,15 +121,3 @@ def _record(holdings: Holdings, place: Place, path: str) -> Iterator[Problem]:
         parse_document(data, Path(below))
     except PipelineError as error:
         yield Problem(place.label, below, "manifest", str(error))
-
-
-def summary(manifest: Manifest) -> dict[str, Any]:
-    """Return what a list says of a sealed artifact."""
-    return {
-        "stage": manifest.stage,
-        "name": manifest.name,
-        "rows": manifest.rows,
-        "bytes": manifest.nbytes,
-        "recipe_key": manifest.recipe_key,
-        "content_digest": manifest.content_digest,
-    }

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from pipeline.digest import digest_file
 from pipeline.errors import StoreError, UsageError
-from pipeline.sharing.patience import AbsentError, Patience, RemoteError
+from pipeline.patience import Patience
+from pipeline.sharing.remote import Remote
 from pipeline.sharing.streams import file_pieces
+from pipeline.sharing.trouble import AbsentError, RemoteError
 from pipeline.store import DOWNLOADS, LEASES, STAGING, Store
 
 
-class FolderRemote:
+class FolderRemote(Remote):
     """A folder, written with the commit protocol of every local store."""
 
     writable = True
@@ -24,10 +26,9 @@ class FolderRemote:
         if root.exists() and not root.is_dir():
             message = f"{url}: a store is a folder, and this is a file"
             raise UsageError(message)
-        self.url = url
+        super().__init__(url, patience)
         self.root = root
         self._store = Store(root)
-        self._patience = patience
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
@@ -78,11 +79,8 @@ class FolderRemote:
         try:
             with self._store.staging() as staging:
                 disk.write(staged := staging / "sent.part", pieces)
-                disk.make_folder(final.parent)
-                disk.link(staged, final)
-                disk.sync_folder(final.parent)
-        except FileExistsError as error:
-            raise RemoteError("another process wrote it meanwhile", final=False) from error
+                if not disk.publish(staged, final):
+                    raise RemoteError("another process wrote it meanwhile", final=False)
         except StoreError as error:
             raise RemoteError(str(error), final=True) from error
 

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,9 +14,9 @@ from pipeline.documents import Document, parse_document, seal_document
 from pipeline.errors import MissingInputError, StoreError, VerificationError
 from pipeline.published import CATALOGUE, PUBLISHED, Published
 from pipeline.sharing.names import Place, fault_of_place, split_path
-from pipeline.sharing.patience import AbsentError, Patience
 from pipeline.sharing.recipes import path_of_recipe, place_of_recipe
-from pipeline.sharing.remote import Remote, read_small
+from pipeline.sharing.remote import Remote
+from pipeline.sharing.trouble import AbsentError
 from pipeline.store import ALIAS_SCHEMA, SCHEMA, STORE_FILE, is_recipe_key
 
 CATALOGUE_SCHEMA = "medshards/catalogue/1"
@@ -31,7 +30,6 @@ class Holdings:
     """The artifacts of a remote store. Their manifests are fetched when they are asked for."""
 
     remote: Remote
-    patience: Patience
     files: dict[Place, dict[str, int]]
     """Files of each artifact by their path below its folder, with bytes; all that are there, or
     of a remote that lists nothing what its catalogue names."""
@@ -41,7 +39,7 @@ class Holdings:
     _aliases: dict[Place, Place] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, remote: Remote, patience: Patience) -> Holdings:
+    def of(cls, remote: Remote) -> Holdings:
         """Return what a remote holds.
 
         Raises
@@ -51,10 +49,10 @@ class Holdings:
         VerificationError
             If it names what leads outside the store.
         """
-        _check_schema(remote, patience)
+        _check_schema(remote)
         found: dict[Place, dict[str, int]] = {}
         recipes: dict[Place, int] = {}
-        for path, nbytes in _paths(remote, patience):
+        for path, nbytes in _paths(remote):
             try:
                 split = split_path(path)
             except VerificationError as error:
@@ -65,7 +63,7 @@ class Holdings:
             elif place := place_of_recipe(path):
                 recipes[place] = nbytes
         lonely = {p: n for p, n in sorted(recipes.items()) if MANIFEST not in found.get(p, {})}
-        return cls(remote, patience, dict(sorted(found.items())), lonely)
+        return cls(remote, dict(sorted(found.items())), lonely)
 
     @property
     def sealed(self) -> list[Place]:
@@ -79,7 +77,7 @@ class Holdings:
 
     def where(self, place: Place, path: str) -> str:
         """Return how messages name a file of an artifact."""
-        return f"{self.remote.url}: {place.path}/{path}"
+        return self.remote.where(f"{place.path}/{path}")
 
     def manifest(self, place: Place) -> Manifest:
         """Return the manifest of an artifact, checked against itself and its place.
@@ -97,8 +95,8 @@ class Holdings:
             path = f"{place.path}/{MANIFEST}"
             if place in self.recipes:
                 path = path_of_recipe(place)
-            where = f"{self.remote.url}: {path}"
-            data = read_small(self.remote, path, self.patience)
+            where = self.remote.where(path)
+            data = self.remote.read_small(path)
             if data is None:
                 message = f"{where} is gone"
                 raise MissingInputError(message)
@@ -120,7 +118,7 @@ class Holdings:
         if PUBLISHED not in self.files.get(place, {}):
             return None
         where = self.where(place, PUBLISHED)
-        data = read_small(self.remote, f"{place.path}/{PUBLISHED}", self.patience)
+        data = self.remote.read_small(f"{place.path}/{PUBLISHED}")
         return None if data is None else Published.parse(data, self.manifest(place), where)
 
     def alias(self, place: Place) -> Place:
@@ -133,7 +131,7 @@ class Holdings:
         """
         if place not in self._aliases:
             where = self.where(place, ALIAS)
-            data = read_small(self.remote, f"{place.path}/{ALIAS}", self.patience)
+            data = self.remote.read_small(f"{place.path}/{ALIAS}")
             document = parse_document(data or b"", where)
             require_schema(document, ALIAS_SCHEMA, where)
             key = document.get("recipe_key")
@@ -167,30 +165,27 @@ def in_parallel(action: Callable[[S], T], items: Iterable[S], workers: int) -> l
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def write_catalogue(remote: Remote, patience: Patience) -> None:
+def write_catalogue(remote: Remote) -> None:
     """Write the catalogue anew from what the remote lists.
 
     Written once more if another push changed what is there meanwhile.
     """
     before: bytes | None = None
     for _ in range(3):
-        holdings = Holdings.of(remote, patience)
+        holdings = Holdings.of(remote)
         data = seal_document(_catalogue(holdings))
         if data == before:
             return
-        if before is None and read_small(remote, CATALOGUE, patience) == data:
+        if before is None and remote.read_small(CATALOGUE) == data:
             return
-        patience.keep_trying(f"{remote.url}: {CATALOGUE}", partial(remote.replace, CATALOGUE, data))
+        remote.keep(CATALOGUE, data)
         before = data
 
 
-def require_store_file(remote: Remote, patience: Patience) -> None:
+def require_store_file(remote: Remote) -> None:
     """Give a new remote store the file that says which schema it is of."""
-    if read_small(remote, STORE_FILE, patience) is None:
-        data = seal_document({"schema": SCHEMA})
-        patience.keep_trying(
-            f"{remote.url}: {STORE_FILE}", partial(remote.replace, STORE_FILE, data)
-        )
+    if remote.read_small(STORE_FILE) is None:
+        remote.keep(STORE_FILE, seal_document({"schema": SCHEMA}))
 
 
 def _catalogue(holdings: Holdings) -> Document:
@@ -206,20 +201,20 @@ def _catalogue(holdings: Holdings) -> Document:
     }
 
 
-def _check_schema(remote: Remote, patience: Patience) -> None:
-    data = read_small(remote, STORE_FILE, patience)
+def _check_schema(remote: Remote) -> None:
+    data = remote.read_small(STORE_FILE)
     if data is not None:
-        where = f"{remote.url}: {STORE_FILE}"
+        where = remote.where(STORE_FILE)
         require_schema(parse_document(data, where), SCHEMA, where)
 
 
-def _paths(remote: Remote, patience: Patience) -> Iterator[tuple[str, int]]:
+def _paths(remote: Remote) -> Iterator[tuple[str, int]]:
     if remote.lists:
         with contextlib.suppress(AbsentError):
-            yield from patience.keep_trying(remote.url, remote.sizes).items()
+            yield from remote.keep_trying("", remote.sizes).items()
         return
-    data = read_small(remote, CATALOGUE, patience)
-    where = f"{remote.url}: {CATALOGUE}"
+    data = remote.read_small(CATALOGUE)
+    where = remote.where(CATALOGUE)
     if data is None:
         message = (
             f"{where}: there is none, and a web server lists nothing: `pipeline push` to the "

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote, urlsplit
 
 from pipeline.errors import StoreError, UsageError
-from pipeline.sharing.patience import AbsentError, Patience, RemoteError
+from pipeline.patience import Patience
+from pipeline.sharing.remote import Remote
 from pipeline.sharing.streams import PIECE
+from pipeline.sharing.trouble import AbsentError, RemoteError
 
 if TYPE_CHECKING:
     from fsspec.implementations.http import HTTPFileSystem
@@ -20,7 +22,7 @@ _FINAL = frozenset({400, 401, 403, 405, 410, 451})
 """Statuses that another attempt would meet again."""
 
 
-class HttpRemote:
+class HttpRemote(Remote):
     """Files below an address. What it holds is known from its catalogue alone."""
 
     writable = False
@@ -33,8 +35,7 @@ class HttpRemote:
             raise UsageError(message)
         path = quote(parts.path.rstrip("/"), safe="/%~:@!$&'()*+,;=")
         self._base = f"{parts.scheme}://{parts.netloc}{path}/"
-        self.url = re.sub(r"//[^/@]*@", "//", url)
-        self._patience = patience
+        super().__init__(re.sub(r"//[^/@]*@", "//", url), patience)
 
     @cached_property
     def _fs(self) -> HTTPFileSystem:
@@ -44,9 +45,13 @@ class HttpRemote:
         except ImportError as error:
             message = f"{self.url}: {error}: install it with: pip install 'fsspec[http]'"
             raise StoreError(message) from error
-        seconds = self._patience.timeout
+        timeout = aiohttp.ClientTimeout(
+            total=None,
+            sock_connect=self.patience.connect_timeout,
+            sock_read=self.patience.read_timeout,
+        )
         options = {
-            "timeout": aiohttp.ClientTimeout(total=None, sock_connect=seconds, sock_read=seconds),
+            "timeout": timeout,
             "headers": {"Accept-Encoding": "identity"},
         }
         return HTTPFileSystem(client_kwargs=options, encoded=True, skip_instance_cache=True)

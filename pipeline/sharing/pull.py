@@ -16,10 +16,10 @@ from pipeline.errors import MissingInputError, StoreError, VerificationError
 from pipeline.published import PUBLISHED, Published, records_of
 from pipeline.sharing.holdings import Holdings, in_parallel, inputs_of
 from pipeline.sharing.names import Place
-from pipeline.sharing.patience import AbsentError, Patience
-from pipeline.sharing.remote import read_small
+from pipeline.sharing.remote import Remote
 from pipeline.sharing.streams import Checked
 from pipeline.sharing.transfer import Moved, Outcome, Told, Work, carry_out
+from pipeline.sharing.trouble import AbsentError
 from pipeline.store import ALIAS_SCHEMA, Store
 from pipeline.unit import RECORD_SCHEMA
 
@@ -153,7 +153,7 @@ def pull(
     with store.writing():
         _require_space(store, plan.nbytes)
         work = [_Pulling(store, holdings, fetch, moved).work() for fetch in plan.fetches]
-        outcome = carry_out(work, workers, holdings.patience)
+        outcome = carry_out(work, workers, holdings.remote.patience)
         for place, target in plan.aliases.items():
             if (store.root / target.path / MANIFEST).exists():
                 _publish(store, _alias(target), store.root / place.path / ALIAS)
@@ -173,8 +173,8 @@ class _Pulling:
     moved: Moved
 
     @property
-    def _patience(self) -> Patience:
-        return self.holdings.patience
+    def _remote(self) -> Remote:
+        return self.holdings.remote
 
     @property
     def _folder(self) -> Path:
@@ -192,35 +192,22 @@ class _Pulling:
         if final.exists():
             self._require(final, entry)
             return 0
-        where = self.holdings.where(self.fetch.place, path)
+        below = f"{self.fetch.place.path}/{path}"
         try:
-            self._patience.keep_trying(where, lambda: self._attempt(path, final, entry))
+            self._remote.keep_trying(below, lambda: self._attempt(below, final, entry))
         except AbsentError as error:
-            message = f"{where} is gone: run the same command again"
+            message = f"{self._remote.where(below)} is gone: run the same command again"
             raise MissingInputError(message) from error
         return 1
 
-    def _attempt(self, path: str, final: Path, entry: Mapping[str, Any]) -> None:
-        label, sent = self.fetch.place.label, 0
-
-        def told(nbytes: int) -> None:
-            nonlocal sent
-            sent += nbytes
-            self.moved.add(nbytes, label)
-
-        remote, size = self.holdings.remote, int(entry["bytes"])
-        pieces = remote.pieces(f"{self.fetch.place.path}/{path}", size)
-        try:
-            with self.store.staging() as staging:
-                staged = staging / "pulled.part"
-                self.store.disk.write(
-                    staged, Checked(pieces, size, entry["blake3"], self._patience, told)
-                )
-                if not _link(self.store, staged, final):
-                    self._require(final, entry)
-        except BaseException:
-            self.moved.add(-sent, label)
-            raise
+    def _attempt(self, below: str, final: Path, entry: Mapping[str, Any]) -> None:
+        remote, disk, size = self._remote, self.store.disk, int(entry["bytes"])
+        pieces = remote.pieces(below, size)
+        with self.moved.attempt(self.fetch.place.label) as told, self.store.staging() as staging:
+            staged = staging / "pulled.part"
+            disk.write(staged, Checked(pieces, size, entry["blake3"], remote.patience, told))
+            if not disk.publish(staged, final):
+                self._require(final, entry)
 
     def _require(self, final: Path, entry: Mapping[str, Any]) -> None:
         """Refuse a file that lies here already unless it is the promised one."""
@@ -251,9 +238,8 @@ class _Pulling:
     def _record(self, path: str) -> int:
         if (self._folder / path).exists():
             return 0
-        remote, place = self.holdings.remote, self.fetch.place
-        where = self.holdings.where(place, path)
-        data = read_small(remote, f"{place.path}/{path}", self._patience)
+        where = self.holdings.where(self.fetch.place, path)
+        data = self._remote.read_small(f"{self.fetch.place.path}/{path}")
         if data is None:
             message = f"{where} is gone: run the same command again"
             raise MissingInputError(message)
@@ -331,16 +317,4 @@ def _alias(target: Place) -> bytes:
 def _publish(store: Store, data: bytes, final: Path) -> None:
     with store.staging() as staging:
         store.disk.write(staging / "document.part", [data])
-        _link(store, staging / "document.part", final)
-
-
-def _link(store: Store, staged: Path, final: Path) -> bool:
-    """Give a staged file its name durably; return false if another process has been first."""
-    store.disk.make_folder(final.parent)
-    first = True
-    try:
-        store.disk.link(staged, final)
-    except FileExistsError:
-        first = False
-    store.disk.sync_folder(final.parent)
-    return first
+        store.disk.publish(staging / "document.part", final)

@@ -16,10 +16,11 @@ from pipeline.errors import PipelineError, StoreError, VerificationError
 from pipeline.published import PUBLISHED, SUMS, Published, records_of
 from pipeline.sharing.holdings import Holdings, in_parallel, require_store_file, write_catalogue
 from pipeline.sharing.names import Place
-from pipeline.sharing.patience import RemoteError
 from pipeline.sharing.recipes import path_of_recipe
+from pipeline.sharing.remote import Remote
 from pipeline.sharing.streams import Checked, file_pieces
 from pipeline.sharing.transfer import Moved, Outcome, Told, Work, carry_out
+from pipeline.sharing.trouble import RemoteError
 from pipeline.store import Store
 
 Companions: TypeAlias = Callable[[Manifest, Mapping[str, str]], Mapping[str, bytes]]
@@ -147,19 +148,18 @@ def push(
     remote, moved = holdings.remote, Moved(told)
     with remote.session():
         if plan.objects:
-            require_store_file(remote, holdings.patience)
+            require_store_file(remote)
         work = [
             _Pushing(store.root / one.place.path, holdings, one, moved, companions).work()
             for one in plan.sendings
         ]
-        outcome = carry_out(work, workers, holdings.patience)
+        outcome = carry_out(work, workers, remote.patience)
         documents = {f"{place.path}/{ALIAS}": data for place, data in plan.aliases.items()}
         for path, data in (documents | dict(plan.recipes)).items():
-            what = f"{remote.url}: {path}"
-            holdings.patience.keep_trying(what, partial(remote.replace, path, data))
+            remote.keep(path, data)
             outcome.objects += 1
             moved.add(len(data), path)
-        write_catalogue(remote, holdings.patience)
+        write_catalogue(remote)
     outcome.nbytes = moved.nbytes
     return outcome
 
@@ -176,6 +176,10 @@ class _Pushing:
     sums: dict[str, str] = field(default_factory=dict)
     """SHA-256 of every file by its path."""
 
+    @property
+    def _remote(self) -> Remote:
+        return self.holdings.remote
+
     def work(self) -> Work:
         """Return the steps: one per file, and what makes the artifact exist."""
         files = sorted(self.sending.manifest.files.items())
@@ -189,23 +193,13 @@ class _Pushing:
             for _ in self._local(path, size, digest, lambda _: None):
                 pass
             return 0
-        sent = 0
-
-        def told(nbytes: int) -> None:
-            nonlocal sent
-            sent += nbytes
-            self.moved.add(nbytes, self.sending.place.label)
 
         def attempt() -> None:
-            nonlocal sent
-            try:
-                self._remote_send(path, self._local(path, size, digest, told), size, digest)
-            except BaseException:
-                self.moved.add(-sent, self.sending.place.label)
-                sent = 0
-                raise
+            with self.moved.attempt(self.sending.place.label) as told:
+                pieces = self._local(path, size, digest, told)
+                self._remote.send(self._path(path), pieces, size, digest)
 
-        self.holdings.patience.keep_trying(self._where(path), attempt)
+        self._remote.keep_trying(self._path(path), attempt)
         return 1
 
     def _local(
@@ -213,9 +207,8 @@ class _Pushing:
     ) -> Iterator[bytes]:
         """Yield a local file, keeping its SHA-256; damage is an error that names it."""
         final = self.folder / path
-        pieces = Checked(
-            file_pieces(final), size, digest, self.holdings.patience, told, sha256=True
-        )
+        patience = self._remote.patience
+        pieces = Checked(file_pieces(final), size, digest, patience, told, sha256=True)
         try:
             yield from pieces
         except RemoteError as error:
@@ -251,44 +244,31 @@ class _Pushing:
         VerificationError
             If it has one of another, which another build has begun.
         """
-        remote = self.holdings.remote
         if path not in self.holdings.files.get(self.sending.place, {}):
             return False
-        found = self.holdings.patience.keep_trying(
-            self._where(path), lambda: remote.recorded_digest(self._path(path))
-        )
+        below = self._path(path)
+        found = self._remote.keep_trying(below, lambda: self._remote.recorded_digest(below))
         if found is not None and found != digest:
             message = (
-                f"{self._where(path)}: another build has begun it with other bytes: remove "
+                f"{self._remote.where(below)}: another build has begun it with other bytes: remove "
                 f"{self.sending.place.path} there and run the same command again"
             )
             raise VerificationError(message)
         return found is not None
 
     def _put(self, path: str, data: bytes) -> int:
-        self.holdings.patience.keep_trying(
-            self._where(path),
-            lambda: self._remote_send(path, [data], len(data), digest_bytes(data)),
-        )
+        below, digest = self._path(path), digest_bytes(data)
+        self._remote.keep_trying(below, lambda: self._remote.send(below, [data], len(data), digest))
         self.moved.add(len(data), self.sending.place.label)
         return 1
 
     def _replace(self, path: str, data: bytes) -> int:
-        remote = self.holdings.remote
-        self.holdings.patience.keep_trying(
-            self._where(path), lambda: remote.replace(self._path(path), data)
-        )
+        self._remote.keep(self._path(path), data)
         self.moved.add(len(data), self.sending.place.label)
         return 1
 
-    def _remote_send(self, path: str, pieces: Iterable[bytes], size: int, digest: str) -> None:
-        self.holdings.remote.send(self._path(path), pieces, size, digest)
-
     def _path(self, path: str) -> str:
         return f"{self.sending.place.path}/{path}"
-
-    def _where(self, path: str) -> str:
-        return self.holdings.where(self.sending.place, path)
 
 
 def _missing(one: Sending, there: Mapping[str, int], companions: Companions) -> list[int]:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import PipelineError, StoreError, UsageError
+from pipeline.errors import PipelineError, StoreError, UsageError, first_line
+from pipeline.patience import Patience
 from pipeline.sharing.names import fault_of_path
-from pipeline.sharing.patience import AbsentError, Patience, RemoteError
+from pipeline.sharing.remote import Remote
+from pipeline.sharing.trouble import AbsentError, RemoteError
 
 if TYPE_CHECKING:
     from s3fs import S3FileSystem
@@ -30,7 +32,7 @@ _FINAL = frozenset(
 )
 
 
-class S3Remote:
+class S3Remote(Remote):
     """A prefix of a bucket.
 
     An object appears whole or not at all, with its blake3 among its metadata.
@@ -40,7 +42,7 @@ class S3Remote:
     lists = True
 
     def __init__(self, url: str, patience: Patience) -> None:
-        self.url = url
+        super().__init__(url, patience)
         self._bucket, _, prefix = url.partition("://")[2].partition("/")
         prefix = prefix.strip("/")
         if not self._bucket or "?" in url:
@@ -50,7 +52,6 @@ class S3Remote:
             message = f"{url}: {fault}"
             raise UsageError(message)
         self._prefix = f"{prefix}/" if prefix else ""
-        self._patience = patience
 
     @cached_property
     def _fs(self) -> S3FileSystem:
@@ -59,12 +60,11 @@ class S3Remote:
         except ImportError as error:
             message = f"{self.url}: {error}: install it with: pip install s3fs"
             raise StoreError(message) from error
-        seconds = self._patience.timeout
         settings = {
             # Attempts are counted in one place, which names the object.
             "retries": {"total_max_attempts": 1},
-            "connect_timeout": seconds,
-            "read_timeout": seconds,
+            "connect_timeout": self.patience.connect_timeout,
+            "read_timeout": self.patience.read_timeout,
         }
         opened = S3FileSystem(
             config_kwargs=settings, use_listings_cache=False, skip_instance_cache=True
@@ -95,7 +95,6 @@ class S3Remote:
     def pieces(self, path: str, nbytes: int | None) -> Iterator[bytes]:
         """Yield the content of an object, a range at a time, each tried again by itself."""
         address = f"{self._bucket}/{self._key(path)}"
-        what = f"{self.url}: {path}"
 
         def part(start: int, stop: int) -> bytes:
             with _told():
@@ -115,7 +114,7 @@ class S3Remote:
             return
         for start in range(0, nbytes, PART):
             stop = min(nbytes, start + PART)
-            yield self._patience.keep_trying(what, partial(part, start, stop))
+            yield self.keep_trying(path, partial(part, start, stop))
 
     def recorded_digest(self, path: str) -> str | None:
         """Return the blake3 that was recorded with an object when it was sent."""
@@ -132,14 +131,13 @@ class S3Remote:
         if nbytes <= PART:
             self._ask("put_object", Key=key, Body=b"".join(pieces), Metadata=metadata)
             return
-        what = f"{self.url}: {path}"
         started = self._ask("create_multipart_upload", Key=key, Metadata=metadata)
         upload = {"Key": key, "UploadId": started["UploadId"]}
         parts: list[dict[str, Any]] = []
         try:
             for number, body in enumerate(_regrouped(pieces), 1):
-                sent = self._patience.keep_trying(
-                    what,
+                sent = self.keep_trying(
+                    path,
                     partial(self._ask, "upload_part", PartNumber=number, Body=body, **upload),
                 )
                 parts.append({"PartNumber": number, "ETag": sent["ETag"]})
@@ -167,7 +165,7 @@ class S3Remote:
 
         Some waits have no limit of their own, as that for a leave to send a body.
         """
-        return _REQUEST_TIMEOUTS * self._patience.timeout + nbytes / _SLOWEST
+        return _REQUEST_TIMEOUTS * self.patience.read_timeout + nbytes / _SLOWEST
 
 
 def _regrouped(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -209,7 +207,7 @@ def _reason(error: Exception) -> RemoteError:
     while cause is not None and not isinstance(getattr(cause, "response", None), Mapping):
         cause = cause.__cause__
     code = str(cause.response.get("Error", {}).get("Code", "")) if cause is not None else ""  # type: ignore[attr-defined]
-    text = (str(error) or type(error).__name__).splitlines()[0]
+    text = first_line(error)
     if _came_of(error, ChecksumError, FlexibleChecksumError):
         return RemoteError("its bytes do not match the checksum that S3 has of it", wrong=True)
     if _came_of(error, ClientPayloadError, IncompleteReadError):

@@ -9,7 +9,8 @@ from typing import TypeVar
 
 import blake3
 
-from pipeline.sharing.patience import Patience, RemoteError
+from pipeline.patience import Patience
+from pipeline.sharing.trouble import RemoteError
 
 PIECE = 4 << 20
 """Bytes that are read or sent at once."""

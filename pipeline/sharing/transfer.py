@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -10,7 +11,7 @@ from functools import partial
 from itertools import islice
 
 from pipeline.errors import InterruptedRunError, PipelineError
-from pipeline.sharing.patience import Patience
+from pipeline.patience import Patience
 
 MOST_FAILURES = 8
 """Failed objects after which no more are begun: the remote itself is in trouble."""
@@ -32,6 +33,22 @@ class Moved:
         with self.lock:
             self.nbytes += nbytes
         self.told(nbytes, label)
+
+    @contextlib.contextmanager
+    def attempt(self, label: str) -> Iterator[Callable[[int], None]]:
+        """Yield what counts the bytes of an attempt, all taken back if it fails."""
+        sent = 0
+
+        def count(nbytes: int) -> None:
+            nonlocal sent
+            sent += nbytes
+            self.add(nbytes, label)
+
+        try:
+            yield count
+        except BaseException:
+            self.add(-sent, label)
+            raise
 
 
 @dataclass

@@ -113,9 +113,10 @@ def test_a_target_and_a_selector(pipeline: Any, read_only_tiny: Any, tmp_path: P
     ]
     assert [row["severity"] for row in answer["sets"]] == [0, 1, 2, 3, 4, 5]
     assert "low" not in answer["sets"][0]
-    shown = pipeline("analyse", "spectra", *where, *only, "--out", tmp_path / "s").stdout
-    assert len(shown.splitlines()) == 7
-    assert "distance" not in shown
+    people = pipeline("analyse", "spectra", *where, *only, "--out", tmp_path / "s")
+    assert len(people.stdout.splitlines()) == 7
+    assert "distance" not in people.stdout
+    assert f"written: {tmp_path / 's' / 'spectra.parquet'}\n" in people.stderr
 
 
 def test_no_raw_data_network_or_models(pipeline: Any, tiny_built: Any) -> None:

@@ -127,6 +127,7 @@ def test_people_see_a_table(pipeline: Any, read_only_tiny: Any) -> None:
     for name in ("cosine", "Fréchet", "kept of 10", "top-1", "AUROC"):
         assert name in heading
     assert "95 % interval" in answer.stderr
+    assert answer.stderr.endswith("written: analysis/medimeta-c-pixels-shift.png\n")
     assert {path.name for path in (pipeline.folder / "analysis").iterdir()} == {
         "shift.parquet",
         "medimeta-c-pixels-shift.png",

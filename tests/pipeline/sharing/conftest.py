@@ -7,12 +7,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from pipeline.patience import Patience
 from pipeline.sharing.holdings import Holdings
-from pipeline.sharing.patience import Patience
 from pipeline.sharing.pull import PullPlan, plan_pull, pull
 from pipeline.sharing.push import PushPlan, Sending, plan_push, push
 from pipeline.sharing.remote import open_remote
@@ -28,9 +27,9 @@ NAME = "my läb"
 """Part of every path and address: a space and a letter that is not ASCII."""
 
 
-def patient(**options: Any) -> Patience:
+def patient(attempts: int = 3, timeout: float = 0.5) -> Patience:
     """Return a patience that waits for nothing, and not long."""
-    return Patience(**({"attempts": 3, "first_wait": 0.0, "timeout": 0.5} | options))
+    return Patience(attempts, first_wait=0.0, connect_timeout=timeout, read_timeout=timeout)
 
 
 @dataclass
@@ -43,8 +42,7 @@ class Lab:
 
     def holdings(self) -> Holdings:
         """Return what it holds now."""
-        patience = self.patience()
-        return Holdings.of(open_remote(self.url, patience), patience)
+        return Holdings.of(open_remote(self.url, self.patience()))
 
     def plan_push(self, root: Path, *labels: str) -> tuple[Holdings, PushPlan]:
         """Return the plan of a push of artifacts with these labels; none means all."""

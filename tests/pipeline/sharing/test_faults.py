@@ -141,7 +141,6 @@ def test_a_server_that_says_nothing(aws: pytest.MonkeyPatch) -> None:
     """Sending to a server that takes a connection and never answers ends, and names the object."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         aws.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.getsockname()[1]}")
-        patience = patient(attempts=1, timeout=0.05)
-        remote = open_remote("s3://bucket", patience)
+        remote = open_remote("s3://bucket", patient(attempts=1, timeout=0.05))
         with pytest.raises(StoreError, match=r"x: the server does not answer in time"):
-            patience.keep_trying("x", lambda: remote.send("x", [b"1"], 1, "0" * 64))
+            remote.keep_trying("x", lambda: remote.send("x", [b"1"], 1, "0" * 64))
