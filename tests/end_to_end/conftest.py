@@ -92,7 +92,7 @@ class CommandLine:
     folder: Path
     environment: dict[str, str]
     preloaded: bool = False
-    """Whether to fork `embed` from a process that has imported the libraries of models."""
+    """Whether to fork commands from a process that has imported what they import."""
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:
         """Start a command and return its process."""
@@ -102,7 +102,7 @@ class CommandLine:
 
     def __call__(self, *arguments: object, rc: int | None = 0) -> Answer:
         """Run a command to its end; `rc` is the exit code it must have, None for any."""
-        if self.preloaded and arguments[0] == "embed":
+        if self.preloaded:
             words = list(map(str, arguments))
             answer = Answer(*run_preloaded(words, self.folder, self.environment))
         else:

@@ -148,7 +148,8 @@ def test_a_declared_dataset_is_worded_and_corrupted(
     own.mkdir(parents=True)
     (own / "blobs.toml").write_text(MANIFEST)
     at = ("--store", tmp_path / "store", "--manifests", tmp_path / "my")
-    pipeline("build", "prompts", "--datasets", "blobs", *at)
+    build = ("build", "prompts", "--datasets", "blobs", *at)
+    assert not pipeline.modules(*build) & {"torch", "open_clip", "transformers"}
     suite = ("--suite", "imagenet-c", "--datasets", "blobs")
     only = [
         part for name in ("contrast", "elastic_transform") for part in ("--only", f"*/*/*/{name}/3")

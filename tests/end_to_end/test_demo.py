@@ -6,6 +6,7 @@ import json
 import re
 import resource
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,15 +83,15 @@ def processor_seconds() -> float:
 
 def test_a_second_run_plans_nothing_and_is_quick(pipeline: Any, demo: Path) -> None:
     """It has nothing to do, prints the same, and takes less than 2 s of processor time."""
-    taken = []
+    taken, alone = [], replace(pipeline, preloaded=False)
     for _ in range(3):
         before = processor_seconds()
-        answer = pipeline("demo", "--store", demo / "store")
+        answer = alone("demo", "--store", demo / "store")
         taken.append(processor_seconds() - before)
         assert answer.stdout == (demo / "stdout.txt").read_text()
         assert answer.stderr.count("nothing to do") == 2
         assert "units" not in answer.stderr
-    assert min(taken) < SECOND_RUN_SECONDS
+    assert 0 < min(taken) < SECOND_RUN_SECONDS
     dry = pipeline("demo", "--store", demo / "store", "--dry-run").stdout
     assert dry.startswith("nothing to do")
 

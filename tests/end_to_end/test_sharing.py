@@ -48,6 +48,17 @@ def lab(origin: Path, tmp_path: Path) -> Path:
     return tmp_path / "lab"
 
 
+def test_files_move_without_models_and_kernels(lab: Path, pipeline: CommandLine) -> None:
+    """Sending, taking, describing and removing read and write files, and compute nothing."""
+    for command in (
+        ("push", "elsewhere", "--store", "store"),
+        ("pull", "elsewhere", "--store", "taken"),
+        ("croissant", "--out", "cards", "--store", "taken"),
+        ("gc", "--store", "taken"),
+    ):
+        assert not pipeline.modules(*command) & {"torch", "open_clip", "numba", "cv2", "sklearn"}
+
+
 def test_what_a_dry_run_counts_is_what_moves(lab: Path, pipeline: CommandLine) -> None:
     """Bytes, objects and artifacts of a dry run are those of the run; a second moves nothing."""
     push = ("push", "elsewhere", "--store", "store", "--json")
