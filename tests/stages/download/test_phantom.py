@@ -134,8 +134,8 @@ def test_content_does_not_depend_on_size(modality: str) -> None:
 def test_any_identity_can_be_drawn(modality: str, size: int, index: int, seed: int) -> None:
     """Every size, index and seed gives one picture, neither black nor white, and gives it again."""
     made = make(modality, size, index, seed=seed)
-    assert made.image.std() > 4
-    assert 20 < made.image.mean() < 245
+    assert made.image.std() > 2
+    assert 10 < made.image.mean() < 245
     again = make(modality, size, index, seed=seed)
     assert made.image.tobytes() == again.image.tobytes()
     assert made.mask.tobytes() == again.mask.tobytes()
