@@ -5,6 +5,7 @@ Importing takes about as long as all else that a command does in a test, and for
 
 from __future__ import annotations
 
+import functools
 import os
 import pkgutil
 import sys
@@ -31,12 +32,17 @@ LIBRARIES = [
     "sklearn.linear_model",
     "zarr",
 ]
-OWN = [
-    module.name
-    for package in (pipeline, stages)
-    for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
-    if not module.name.endswith("__main__")
-]
+
+
+@functools.cache
+def modules() -> list[str]:
+    """Return the libraries and all modules of the product."""
+    own = (
+        module.name
+        for package in (pipeline, stages)
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + ".")
+    )
+    return [*LIBRARIES, *(name for name in own if not name.endswith("__main__"))]
 
 
 def run_preloaded(
@@ -47,7 +53,7 @@ def run_preloaded(
     All must have the same environment: libraries read it once, when they are imported.
     """
     context = get_context("forkserver")
-    context.set_forkserver_preload([*LIBRARIES, *OWN])
+    context.set_forkserver_preload(modules())
     with tempfile.TemporaryDirectory() as scratch:
         streams = [Path(scratch) / name for name in ("stdout", "stderr")]
         process = context.Process(target=_command, args=(arguments, folder, streams))

@@ -42,8 +42,9 @@ from tests.stages.embed.tiny_medclip import (
 )
 
 identity = loader("medclip").identity
-TOLERANCE = 1e-4
-"""That of float32 embeddings; fifty layers in float32 alone differ by 2e-5 from float64."""
+TOLERANCE = 2e-5
+OF_IMAGES = {"swin": TOLERANCE, "resnet50": 4e-5}
+"""Fifty layers in float32 are up to 2.5e-5 from float64, depending on the processor."""
 
 
 @pytest.fixture(scope="module", params=["swin", "resnet50"])
@@ -119,7 +120,7 @@ def test_images_equal_plain_modules(
     images = generated_images(4, *shape, 3)
     found = load(declare_medclip(architecture), folders[architecture]).encode_images(images)
     expected = plain(architecture).images(padded(images)).numpy()
-    np.testing.assert_allclose(found, expected, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=OF_IMAGES[architecture])
 
 
 def test_large_images_are_padded_then_resized(folders: dict[str, Path]):

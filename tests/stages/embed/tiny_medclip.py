@@ -78,10 +78,10 @@ class Plain:
         self.swin = architecture == "swin"
 
     def images(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Return embeddings of prepared pixels."""
+        """Return embeddings of prepared pixels in float64: only what is compared is to round."""
         with torch.inference_mode():
-            output = self.vision(pixels)
-            return self.projection(output.pooler_output) if self.swin else output
+            output = self.vision.double()(pixels.double())
+            return self.projection.double()(output.pooler_output) if self.swin else output
 
     def text(self, tokens: list[int]) -> torch.Tensor:
         """Return the embedding of one text, alone and without padding."""
