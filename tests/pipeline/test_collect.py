@@ -179,7 +179,9 @@ class _Killed(BaseException):
     """Stands for a kill: nothing is cleaned up after it."""
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(step=st.integers(0, 40))
 def test_a_kill_in_the_middle_leaves_a_valid_store(
     built: Path, tmp_path_factory: pytest.TempPathFactory, step: int

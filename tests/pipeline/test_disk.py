@@ -23,7 +23,9 @@ def memory(size: int, *, aligned: bool) -> memoryview:
     return raw[start : start + size].data
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     sizes=st.lists(
         st.sampled_from((0, 1, BLOCK, MEBIBYTE, MEBIBYTE + 1, MEBIBYTE + BLOCK, 3 * MEBIBYTE - 7)),

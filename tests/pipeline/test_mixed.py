@@ -75,7 +75,7 @@ def written(
     return Store(root).artifact(node.recipe)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lists_of_items())
 def test_items_read_back_and_zarr_reads_the_same(
     without_fsync: None, drawn: tuple[Items, int]

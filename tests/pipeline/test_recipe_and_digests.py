@@ -196,7 +196,7 @@ def tables(draw: st.DrawFn) -> pa.Table:
     return pa.table(columns)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=tables(), cuts=st.lists(st.integers(0, 5), max_size=3), data=st.data())
 def test_content_digests_do_not_depend_on_chunks_or_files(
     table: pa.Table, cuts: list[int], data: st.DataObject, tmp_path: Path
@@ -221,6 +221,7 @@ def test_content_digests_do_not_depend_on_chunks_or_files(
     assert content_digest(read_table(path), {}) == expected
 
 
+@settings(deadline=None)
 @given(one=tables(), other=tables())
 def test_content_digests_tell_tables_apart(one: pa.Table, other: pa.Table) -> None:
     """Other values, names, types or a missing value instead of an empty one: another digest."""

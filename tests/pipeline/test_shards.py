@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -64,6 +64,7 @@ def test_a_buffer_has_room_for_its_shard(nbytes: int) -> None:
     assert len(buffer.finish(2)) == 2 * (nbytes + 4) + 2 * 16 + 4
 
 
+@settings(deadline=None)
 @given(arrays())
 def test_zarr_reads_what_we_write(drawn: tuple[NDArray[Any], int]) -> None:
     """Plain `zarr.open` gives the same items, dtype, shape, chunks and dimension names."""
@@ -80,6 +81,7 @@ def test_zarr_reads_what_we_write(drawn: tuple[NDArray[Any], int]) -> None:
         np.testing.assert_array_equal(ours[:], items)
 
 
+@settings(deadline=None)
 @given(arrays())
 def test_we_read_what_zarr_writes(drawn: tuple[NDArray[Any], int]) -> None:
     """Shards that zarr-python writes with the same codecs are the same bytes as ours."""

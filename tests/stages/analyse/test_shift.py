@@ -43,7 +43,7 @@ def resamples(count: int, number: int = 50) -> Resamples:
 
 
 @given(st.integers(2, 40), st.integers(1, 60), st.sampled_from(["f2", "f4", "f8"]))
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_equal_embeddings_have_not_moved(count: int, width: int, dtype: str) -> None:
     """Distances are 0, all neighbours stay, and nothing can be told apart."""
     clean, _ = pairs(count, width, 0)
@@ -63,7 +63,7 @@ def test_equal_embeddings_have_not_moved(count: int, width: int, dtype: str) -> 
 
 
 @given(st.integers(12, 30), st.integers(2, 40), st.integers(0, 100))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 def test_rotation_and_length_change_nothing(count: int, width: int, seed: int) -> None:
     """All measures are of directions: turned together or made longer, embeddings give the same."""
     clean, moved = pairs(count, width, 0.3, seed)
@@ -154,7 +154,7 @@ def test_two_of_one_image_count_as_nearest() -> None:
 
 
 @given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.integers(0, 99))
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_auroc_is_that_of_scikit_learn(scores: list[int], seed: int) -> None:
     """With ties too, and in each resample with the images' weights."""
     negative = np.array(scores, np.float64)

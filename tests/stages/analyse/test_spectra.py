@@ -72,7 +72,7 @@ def test_a_gray_image_is_its_own_luminance() -> None:
     assert np.array_equal(luminance(gray.repeat(3, axis=2)), gray[..., 0])
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(count=st.integers(1, 12), chunk=st.integers(1, 13), channels=st.sampled_from([1, 3]))
 def test_grouping_changes_nothing(count: int, chunk: int, channels: int) -> None:
     """How many images are in memory at once does not change a bit of the result."""

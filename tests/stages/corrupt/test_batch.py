@@ -24,7 +24,7 @@ NAMES = [f"sample {k}" for k in range(len(IMAGES))]
 
 
 @pytest.mark.parametrize(("suite", "corruption"), CORRUPTIONS)
-@settings(max_examples=3)
+@settings(deadline=None, max_examples=3)
 @given(
     severity=st.integers(0, 5),
     order=st.permutations(range(len(IMAGES))),

@@ -93,7 +93,7 @@ def test_corrupt_renders_what_the_stage_renders() -> None:
     assert set(drawn) == {"radius", "sigma", "angle", "end", "rounding"}
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     image=arrays.arrays(
         np.uint8,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stages.corrupt.kernels.draws import Draws
 
 
+@settings(deadline=None)
 @given(key=st.integers(0, 2**63 - 1), low=st.integers(-1000, 1000), span=st.integers(0, 2**20))
 def test_numbers_stay_in_their_range(key: int, low: int, span: int) -> None:
     """Every number lies between both ends, and a key gives the same numbers again."""

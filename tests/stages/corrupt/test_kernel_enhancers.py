@@ -66,7 +66,7 @@ def test_bytes_are_pillows(kernel: Kernel[Any], enhancer: str, shape: tuple[int,
             assert not faults(kernel, enhancer, image, factor).any()
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(factor=st.floats(0.0, 10.0))
 def test_every_level_is_pillows_at_any_factor(factor: float) -> None:
     """All 256 levels round as Pillow's do, whatever the factor."""
@@ -74,7 +74,7 @@ def test_every_level_is_pillows_at_any_factor(factor: float) -> None:
     assert not faults(BRIGHTNESS, "Brightness", image, factor).any()
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     factor=st.floats(0.0, 10.0),
     channels=st.sampled_from((1, 3)),

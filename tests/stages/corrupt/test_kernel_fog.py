@@ -120,7 +120,7 @@ def test_clouds_have_the_packages_distribution(severity: int) -> None:
     assert likeness(foggy[..., 0], rendered, (5, 20)) > 1e-4
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     level=st.integers(0, 255),
     amount=st.floats(0.01, 20.0),

@@ -181,7 +181,7 @@ def test_pictures_are_resized_as_by_opencv(scale: float) -> None:
         assert apart(crop(picture, scale, (0, 0, *shape), 3), theirs) <= 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(data=st.data(), scale=st.floats(0.1, 2.0), picture=st.sampled_from(PICTURES))
 def test_a_window_is_part_of_the_whole(data: Any, scale: float, picture: Any) -> None:
     """A window resized alone has the bytes of the whole picture there."""
@@ -221,7 +221,7 @@ def test_rounding_to_the_nearest_level() -> None:
     assert np.array_equal(nearest, np.uint8(exact + 0.5))
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(
     height=st.integers(28, 3000),
     width=st.integers(28, 3000),

@@ -43,7 +43,7 @@ def test_one_channel_is_like_three_equal_ones(size: tuple[int, int], severity: i
     assert np.array_equal(np.repeat(alone, 3, axis=2), replicated)
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     height=st.integers(28, 90),
     width=st.integers(28, 90),

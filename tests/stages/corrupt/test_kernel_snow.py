@@ -141,7 +141,7 @@ def test_it_matches_the_packages_steps_at_the_severities_of_small_images(
             assert apart(ours_of(image, row, field, turned), theirs) <= 1
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(
     height=st.integers(28, 70),
     width=st.integers(28, 70),

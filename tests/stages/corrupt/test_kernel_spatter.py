@@ -172,7 +172,7 @@ def test_it_matches_the_packages_steps_at_the_severities_of_small_images(
             assert apart(ours, by_steps(image, row, field)) <= 1
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     height=st.integers(28, 70),
     width=st.integers(28, 70),

@@ -186,7 +186,7 @@ def test_such_operations_would_be_noticed(operation: Any) -> None:
 
 
 @given(keys=st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=4), count=st.integers(1, 5000))
-@settings(max_examples=60)
+@settings(deadline=None, max_examples=60)
 def test_random_words_are_the_native_ones(keys: list[int], count: int) -> None:
     """Words and normal numbers of any keys are the same bits."""
     tensor = torch.tensor(keys, dtype=torch.int64)
@@ -198,7 +198,7 @@ def test_random_words_are_the_native_ones(keys: list[int], count: int) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 def test_any_batch_gives_each_image_the_same_bytes(data: st.DataObject) -> None:
     """Images of mixed parameters, split at any places, are rendered as if each were alone."""
     case = data.draw(st.sampled_from(sorted(DECLARED)))

@@ -132,7 +132,7 @@ def test_motion_path_matches_for_many_angles() -> None:
         assert np.array_equal(shifts[1], -np.ceil(steps * point[1] / hypot - 0.5))
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     height=st.integers(28, 160),
     ratio=st.floats(0.6, 4.0),

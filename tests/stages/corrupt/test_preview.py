@@ -24,7 +24,7 @@ def pixels(sheet: Sheet) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(encode(sheet))))
 
 
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 @given(
     sizes=st.lists(
         st.tuples(st.integers(28, TILE), st.integers(28, TILE), st.sampled_from([1, 3])),

@@ -134,7 +134,7 @@ DARKEST = {"mammography": 10}
     index=st.integers(0, 2**40),
     seed=st.integers(0, 2**40),
 )
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 def test_any_identity_can_be_drawn(modality: str, size: int, index: int, seed: int) -> None:
     """Every size, index and seed gives one picture, neither black nor white, and gives it again."""
     made = make(modality, size, index, seed=seed)

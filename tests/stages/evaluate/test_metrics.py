@@ -87,6 +87,7 @@ def reference_auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(np.mean(curves)) if curves else np.nan
 
 
+@settings(deadline=None)
 @given(batch=batches())
 @pytest.mark.filterwarnings("ignore:.*single label was found.*")
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
@@ -109,6 +110,7 @@ def test_metrics_equal_scikit_learn(batch: Batch) -> None:
             assert found[f"recall/{c}"][s] == pytest.approx(recall, nan_ok=True)
 
 
+@settings(deadline=None)
 @given(batch=probability_batches())
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
 def test_scores_of_probabilities_equal_scikit_learn(batch: Batch) -> None:
@@ -165,6 +167,7 @@ def test_flips_and_detection_are_relative_to_the_clean_set(batch: Batch) -> None
     assert found["detection_auroc"] == pytest.approx([0.5, area])
 
 
+@settings(deadline=None)  # scikit-learn takes its time over each label
 @given(batch=label_batches())
 @pytest.mark.filterwarnings("ignore:.*single label was found.*")
 @pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
@@ -241,7 +244,7 @@ def test_auroc_equals_scikit_learns_one_vs_rest_macro() -> None:
     assert METRICS["auroc"](batch, once(batch))[0, 0] == pytest.approx(expected, abs=1e-12)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(batch=st.one_of(batches(), label_batches()), data=st.data())
 @pytest.mark.parametrize("name", NAMES)
 def test_weights_equal_repetition(name: str, batch: Batch, data: st.DataObject) -> None:

@@ -20,7 +20,7 @@ from stages.prompt.wording.regions import kept_regions
 from tests.stages.prompt.drawn_masks import EIGHT, IDS, SPECKS, described, measured, turned
 from tests.stages.prompt.plain_measures import NAMES
 
-FEW = settings(max_examples=120)
+FEW = settings(max_examples=120, deadline=None)
 
 ECCENTRICITIES, SOLIDITIES, CIRCULARITIES = (0.943, 0.866, 0.6), (0.85, 0.5), (0.1,)
 """The thresholds of the shape words of `fixed`."""

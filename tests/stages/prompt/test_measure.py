@@ -78,14 +78,14 @@ def check_all(mask, instances=None):
     assert record.status == ("ok" if plain else "empty")
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(MASKS)
 def test_regions_of_any_mask_are_those_of_scikit_image(mask):
     """All numbers of all 8-connected regions, in the order of their first pixels."""
     check_all(mask)
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(hnp.arrays(np.uint16, SHAPES, elements=st.sampled_from([0, 3, 4, 9, 65535])))
 def test_instances_are_regions_by_id_even_where_they_touch(ids):
     """Neighbouring, nested and scattered instances, in the order of their ids."""
@@ -132,7 +132,7 @@ def without_places(region):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.booleans())
 def test_mirroring_moves_only_places(seed, small):
     """Left and right change sides; every shape number stays, bit for bit."""
@@ -154,7 +154,7 @@ def test_mirroring_moves_only_places(seed, small):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.booleans())
 def test_quarter_turns_move_only_places(seed, small):
     """The grid turns with the mask; every shape number stays, bit for bit."""
@@ -172,7 +172,7 @@ def test_quarter_turns_move_only_places(seed, small):
     )
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 4))
 def test_enlarging_scales_lengths_and_leaves_shapes(seed, factor):
     """Integer nearest enlargement: areas and places exactly, shape numbers nearly."""
@@ -284,7 +284,7 @@ def test_colours_have_the_names_a_person_gives_them(rgb, name):
     assert colour_name(rgb) == name
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(MASKS, st.integers(0, 2**32))
 def test_contrast_is_inside_less_a_ring_outside_all_foreground(mask, seed):
     """By the definition on full images; gray in one channel or in three."""

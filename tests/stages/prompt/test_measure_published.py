@@ -61,21 +61,21 @@ def jpeg(mask, quality):
     return np.asarray(Image.open(file))
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(hnp.arrays(np.uint8, SIDES, elements=LEVELS))
 def test_any_gray_mask_is_measured_by_the_plain_rules(gray):
     """Every comparison at its limits, on masks down to one pixel."""
     check(gray)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(hnp.arrays(np.uint8, SIDES, elements=st.sampled_from([0, 0, 0, 127, 129, 255])))
 def test_components_away_from_the_edges_are_measured_by_the_plain_rules(gray):
     """Whole loops without a pixel of exactly 128, single pixels beside others among them."""
     check(np.pad(gray, 1))
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
     hnp.arrays(
         np.uint8,
@@ -88,7 +88,7 @@ def test_border_through_pixels_of_exactly_128_is_the_traced_one(gray):
     assert [tuple(box) for box in border_boxes(gray).tolist()] == plain_boxes(gray)
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**32), st.integers(2, 70), st.integers(2, 70), st.integers(0, 95))
 def test_blobs_and_their_jpeg_files_are_measured_by_the_plain_rules(seed, height, width, quality):
     """Clean masks, and masks with the gray fringe of JPEG."""

@@ -70,7 +70,7 @@ RECORDS = st.builds(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(RECORDS, max_size=4))
 def test_records_come_back_as_they_were(records):
     """Any records, failed and empty ones among them."""

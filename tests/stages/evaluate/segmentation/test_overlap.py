@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import entropy, spearmanr
 from sklearn.metrics import brier_score_loss, recall_score
@@ -45,6 +45,7 @@ def monais(name: str, predicted: np.ndarray, reference: np.ndarray, **options: o
     return float(getattr(metrics, name)(*maps, include_background=True, **options))
 
 
+@settings(deadline=None)
 @given(masks=PAIRS)
 def test_dice_and_iou_equal_monais(masks: Masks) -> None:
     """With `ignore_empty=False` always; by default MONAI drops every empty reference."""

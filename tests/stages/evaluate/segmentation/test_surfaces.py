@@ -85,6 +85,7 @@ def monais(
     return float(metric(*maps, spacing=spacing))
 
 
+@settings(deadline=None)
 @given(masks=two_masks(), tolerance=TOLERANCES, rows=STEPS, columns=STEPS)
 def test_nsd_is_its_plain_definition(
     masks: tuple[np.ndarray, np.ndarray], tolerance: float, rows: float, columns: float
@@ -115,6 +116,7 @@ def test_nsd_equals_deepminds(
 
 @MONAIS[0]
 @MONAIS[1]
+@settings(deadline=None)
 @given(masks=two_masks(), tolerance=TOLERANCES, rows=STEPS, columns=STEPS)
 def test_nsd_equals_monais_with_subvoxels(
     masks: tuple[np.ndarray, np.ndarray], tolerance: float, rows: float, columns: float
@@ -125,7 +127,7 @@ def test_nsd_equals_monais_with_subvoxels(
     assert found == pytest.approx(expected, abs=2e-6, nan_ok=True)
 
 
-@settings(max_examples=40)
+@settings(deadline=None, max_examples=40)
 @given(masks=two_masks())
 def test_nsd_medclipseg_is_the_surface_dice_of_slabs(
     masks: tuple[np.ndarray, np.ndarray],
